@@ -25,7 +25,7 @@ def encode(record: Record) -> bytes:
         holder_id=record.holder_id,
         grants=[_grant(g) for g in record.grants],
         usage=[_usage(key, record.usage[key]) for key in sorted(record.usage)],
-        account=record.account and _account(record.account),
+        account=_account(record.account) if record.account else None,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -109,7 +109,7 @@ def _read_usage(message: pb.Usage) -> Usage:
 
 def _account(account: Account) -> pb.Account:
     return pb.Account(
-        basis=int(account.basis),
+        basis=pb.Basis.Name(account.basis),
         balance_micros=account.balance,
         as_of=account.as_of,
         owed_since=account.owed_since,

@@ -1,0 +1,152 @@
+"""A question and a tenant's state reduced to the finite facts that rules match on (domain.md 2 to 7, architecture 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sidecar.core.actions import ACTIONS, ASSIGN, FEATURE, UNLICENSED_IS_FREE, is_about_seats
+from sidecar.core.model import UNLIMITED, Freshness, Group, Instant, Limit
+from sidecar.core.rules import NOTHING, Booked, Room, Seated, Used
+from sidecar.core.timeline import Segment
+
+if TYPE_CHECKING:
+    from sidecar.core.tenant import Tenant
+
+
+class Ask(NamedTuple):
+    """A valid question (serving/codec.py has checked it). Absent names are empty; `quantity` is 1 or more."""
+
+    tenant_id: str
+    action: str
+    kind: str = ""
+    licensed: bool = True
+    quantity: int = 1
+    user_id: str = ""
+    window_starts_at: Instant | None = None
+    window_ends_at: Instant | None = None
+    resource_id: str = ""
+    attributes: Mapping[str, str] = NOTHING
+    resource_attributes: Mapping[str, str] = NOTHING
+
+
+class Shape(NamedTuple):
+    """What an action's name says about how it is judged."""
+
+    group: Group | None
+    spends: bool = False
+    reads: bool = False
+    seats: bool = False
+    feature: bool = False
+    free_unlicensed: bool = False
+    assigns: bool = False
+
+
+def _shape(action: str, group: Group | None) -> Shape:
+    return Shape(
+        group=group,
+        spends=group is Group.SPEND,
+        reads=group is Group.READ,
+        seats=is_about_seats(action),
+        feature=action == FEATURE,
+        free_unlicensed=action in UNLICENSED_IS_FREE,
+        assigns=action == ASSIGN,
+    )
+
+
+SHAPES: Final = {action: _shape(action, group) for action, group in ACTIONS.items()}
+UNKNOWN_SHAPE: Final = Shape(group=None)
+
+
+class Judged(NamedTuple):
+    """Usage against a limit, of a key or of a group of keys; `n` is what the question really consumes."""
+
+    limit: Limit
+    used: int
+    usage: Used
+    room: Room
+    near: bool
+
+
+class Facts(NamedTuple):
+    """All that rules can match on, but for expressions; and the figures they came from."""
+
+    shape: Shape
+    action: str
+    kind: str
+    segment: Segment
+    licensed: bool
+    seat: Seated
+    own: Judged | None
+    """Of the key itself; None without a key, for a feature and for an unknown action."""
+    pools: tuple[tuple[str, Judged, Instant], ...]
+    """Of each key group that holds the key and that some rule judges by: its name, and when its figures may change."""
+    n: int
+    window: Booked
+    freshness: Freshness
+
+
+def judge(limit: Limit, used: int, n: int, covered: bool, near_quota: int) -> Judged:
+    """Usage and room against a limit. Being exactly at the limit is within; nothing consumed always fits."""
+    if not covered:
+        return Judged(0, used, Used.UNCOUNTED, Room.EXCEEDS if n else Room.FITS, False)
+    if limit is UNLIMITED:
+        return Judged(limit, used, Used.WITHIN, Room.FITS, False)
+    after = used + n
+    return Judged(
+        limit,
+        used,
+        Used.OVER if used > limit else Used.WITHIN,
+        Room.EXCEEDS if n and after > limit else Room.FITS,
+        n > 0 and after * 100 >= near_quota * limit,
+    )
+
+
+def observe(tenant: Tenant, ask: Ask, now: Instant, freshness: Freshness) -> Facts:
+    """The facts of a question at an instant."""
+    shape = SHAPES.get(ask.action, UNKNOWN_SHAPE)
+    kind = "" if shape.reads else ask.kind
+    segment = tenant.segment(kind, now)
+    state = segment.state
+    seated = shape.seats or (shape.feature and kind in tenant.per_user)
+    counted = kind != "" and shape.group is not None and (seated or not shape.feature)
+    position = tenant.seat(kind, ask.user_id) if seated else None
+    n = ask.quantity if shape.spends else 0
+    if n and ((shape.free_unlicensed and not ask.licensed) or (shape.assigns and position is not None)):
+        n = 0
+    own = pools = None
+    if counted:
+        limit = state.users if seated else state.amount
+        near_quota = tenant.terms.near_quota
+        own = judge(limit, tenant.used(kind, seated), n, state.covered, near_quota)
+        pools = tenant.pools(kind, seated, n, now)
+    return Facts(
+        shape,
+        ask.action,
+        kind,
+        segment,
+        ask.licensed or ask.action == "space.license",
+        _seat(position, segment) if seated else Seated.UNSEATED,
+        own,
+        pools or (),
+        n,
+        _booked(ask, segment) if ask.window_ends_at is not None else Booked.NONE,
+        freshness,
+    )
+
+
+def _seat(position: int | None, segment: Segment) -> Seated:
+    if position is None:
+        return Seated.NONE
+    state = segment.state
+    beyond = state.covered and state.users is not UNLIMITED and position >= state.users
+    return Seated.EXCESS if beyond else Seated.HELD
+
+
+def _booked(ask: Ask, segment: Segment) -> Booked:
+    state = segment.state
+    if not state.covered or ask.window_ends_at is None:
+        return Booked.NONE
+    return (
+        Booked.BEYOND if state.term_ends_at is not None and ask.window_ends_at > state.term_ends_at else Booked.INSIDE
+    )
