@@ -185,7 +185,7 @@ class Rule:
     effect: Effect | None = None
     reason: str | None = None
     """Of a denying rule: a built-in reason or one its policy set declares."""
-    message: Mapping[str, str] = NOTHING
+    message: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Language to template; empty: the reason's own."""
     remedies: tuple[Remedy, ...] | None = None
     """None: the reason's own."""
