@@ -9,6 +9,7 @@ import calendar
 import re
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -101,7 +102,7 @@ def _add_months(wall: datetime, months: int) -> datetime:
 
 
 def midnight_after(instant: Instant, zone: ZoneInfo, count: int = 1) -> Instant:
-    """The `count`-th local midnight strictly after `instant`; midnights that coincide are one. FOREVER past year 9999."""
+    """The `count`-th local midnight strictly after `instant`; those that coincide are one. FOREVER past 9999."""
     today = to_local(instant, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return nth_after(today, Period(days=1), zone, instant, count)
 
@@ -153,7 +154,7 @@ def missing_days(name: str) -> tuple[datetime, ...]:
     zone = zone_of(name)
     years = [to_instant(datetime(y, 1, 1), zone) for y in range(FIRST_YEAR, LAST_YEAR)]  # noqa: DTZ001
     found = []
-    for start, end in zip(years, years[1:], strict=False):
+    for start, end in pairwise(years):
         if _offset_at(end, zone) - _offset_at(start, zone) > 20 * 3600 * MICROS:
             found.append(_missing_day(start, end, zone))
     return tuple(found)

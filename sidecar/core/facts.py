@@ -1,4 +1,4 @@
-"""A question and a tenant's state reduced to the finite facts that rules match on (domain.md 2 to 7, architecture 2.2)."""
+"""A question and a tenant's state reduced to the finite facts that rules match on (domain.md 2 to 7)."""
 
 from __future__ import annotations
 

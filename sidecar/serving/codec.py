@@ -1,0 +1,249 @@
+"""Between wire messages and core values: questions read and checked, answers written.
+
+An answer is written in two parts, which are concatenated: the part that a segment remembers, and the part that differs
+from call to call. Each field lives in exactly one of them, so the whole is a valid message.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
+from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
+from sidecar.core.actions import ACTIONS, ASSIGN, NEEDS_KIND
+from sidecar.core.decide import Advice, Decision, Figures
+from sidecar.core.errors import InvalidRequest
+from sidecar.core.facts import Ask
+from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Effect, Freshness, Instant, Limit
+from sidecar.core.timeline import Segment
+
+CHECK_BYTES: Final = 64 * 1024
+BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_ITEMS: Final = 1000
+NAME_BYTES: Final = 256
+SHORT: Final = NAME_BYTES // 4
+"""A text of up to so many characters cannot have more than NAME_BYTES bytes."""
+MAX_QUANTITY: Final = 2**31
+MAX_UNITS: Final = 2**53
+MAX_WINDOW: Final = 3653 * DAY
+MAX_ATTRIBUTES: Final = 64
+FIRST_SECOND: Final = 0
+LAST_SECOND: Final = 253402300799
+
+EFFECTS: Final = {Effect.ALLOW: pb.EFFECT_ALLOW, Effect.DENY: pb.EFFECT_DENY}
+FRESHNESS: Final = {f: pb.Freshness.Value(f"FRESHNESS_{f}") for f in Freshness}
+
+
+def read_message(kind: type, data: bytes, limit: int) -> object:
+    """A message of `kind`. Raises InvalidRequest when `data` is too long or is none."""
+    if len(data) > limit:
+        raise InvalidRequest("request", f"{len(data)} bytes are more than the {limit} that are taken")
+    try:
+        return kind.FromString(data)  # type: ignore[attr-defined]
+    except DecodeError as e:
+        raise InvalidRequest("request", f"these bytes are no {kind.__name__}: {e}") from e
+
+
+def read_ask(message: pb.CheckRequest) -> Ask:
+    """The question in a message. Raises InvalidRequest naming the first field that is wrong."""
+    tenant_id, action, resource = message.tenant_id, message.action, message.resource
+    kind, resource_id, user_id = resource.kind, resource.id, message.subject.user_id
+    if not 0 < len(tenant_id) <= SHORT:
+        check_name("tenant_id", tenant_id)
+    if not 0 < len(action) <= SHORT:
+        check_name("action", action)
+    if len(kind) > SHORT or len(resource_id) > SHORT or len(user_id) > SHORT or len(message.request_id) > SHORT:
+        _check_optional(message)
+    quantity = message.quantity if message.HasField("quantity") else 1
+    if not 1 <= quantity <= MAX_QUANTITY:
+        raise InvalidRequest("quantity", f"{quantity} is not between 1 and {MAX_QUANTITY}")
+    if not kind and ACTIONS.get(action) in NEEDS_KIND:
+        raise InvalidRequest("resource.kind", f"{action} needs one")
+    if action == ASSIGN:
+        _check_assign(user_id, quantity)
+    if message.min_revision < 0:
+        raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
+    attributes, own = message.attributes, resource.attributes
+    if len(attributes) > MAX_ATTRIBUTES or len(own) > MAX_ATTRIBUTES:
+        raise InvalidRequest("attributes", f"more than {MAX_ATTRIBUTES} entries")
+    starts_at, ends_at = read_window(message.window) if message.HasField("window") else (None, None)
+    return Ask(
+        tenant_id,
+        action,
+        kind,
+        resource.licensed if resource.HasField("licensed") else True,
+        quantity,
+        user_id,
+        starts_at,
+        ends_at,
+        resource_id,
+        attributes,
+        own,
+    )
+
+
+def read_window(window: pb.Window) -> tuple[Instant, Instant]:
+    """Both ends of a window. Raises InvalidRequest when it is half given, reversed, empty or too long."""
+    for name in ("starts_at", "ends_at"):
+        if not window.HasField(name):
+            raise InvalidRequest(f"window.{name}", "both ends of a window are needed")
+    starts_at = read_timestamp("window.starts_at", window.starts_at)
+    ends_at = read_timestamp("window.ends_at", window.ends_at)
+    if ends_at <= starts_at:
+        raise InvalidRequest("window.ends_at", "a window ends after it starts")
+    if ends_at - starts_at > MAX_WINDOW:
+        raise InvalidRequest("window.ends_at", "a window is at most 10 years long")
+    return starts_at, ends_at
+
+
+def read_timestamp(field: str, stamp: Timestamp) -> Instant:
+    """An instant, to the microsecond. Raises InvalidRequest outside 1970 to 9999."""
+    seconds, nanos = stamp.seconds, stamp.nanos
+    if not (FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < 1_000_000_000):
+        raise InvalidRequest(field, "an instant of the years 1970 to 9999 is needed")
+    return seconds * SECOND + nanos // 1000
+
+
+def check_name(field: str, text: str) -> None:
+    """Raises InvalidRequest unless the text is 1 to 256 bytes long."""
+    size = len(text.encode())
+    if not 1 <= size <= NAME_BYTES:
+        raise InvalidRequest(field, f"1 to {NAME_BYTES} bytes are needed, got {size}")
+
+
+def _check_optional(message: pb.CheckRequest) -> None:
+    fields = {
+        "resource.kind": message.resource.kind,
+        "resource.id": message.resource.id,
+        "subject.user_id": message.subject.user_id,
+        "request_id": message.request_id,
+    }
+    for field, text in fields.items():
+        if text:
+            check_name(field, text)
+
+
+def _check_assign(user_id: str, quantity: int) -> None:
+    if not user_id:
+        raise InvalidRequest("subject.user_id", f"{ASSIGN} needs one")
+    if quantity != 1:
+        raise InvalidRequest("quantity", f"{ASSIGN} is for one user at a time, so it takes only 1")
+
+
+def constant_part(decision: Decision, freshness: Freshness | None, policy_revision: str) -> bytes:
+    """The fields of an answer that stay while the segment, the policies and the question's facts do."""
+    message = pb.CheckResponse(
+        effect=EFFECTS[decision.effect],
+        also=decision.also,
+        message=decision.message,
+        warnings=[pb.Warning(code=code, message=text) for code, text in decision.warnings],
+        quota=_quota(decision.figures) if decision.figures else None,
+        next_change_at=_stamp(decision.next_change_at),
+        remedies=[_remedy(a) for a in decision.remedies],
+        rule=pb.RuleRef(policy=decision.rule.policy, id=decision.rule.id) if decision.rule else None,
+        policy_revision=policy_revision,
+        freshness=FRESHNESS[freshness] if freshness else pb.FRESHNESS_UNSPECIFIED,
+    )
+    if decision.reason is not None:
+        message.reason = decision.reason.code
+        message.reason_class = pb.ReasonClass.Value(f"REASON_CLASS_{decision.reason.reason_class}")
+        message.retry = pb.Retry.Value(f"RETRY_{decision.reason.retry}")
+    if decision.state is not None:
+        state = decision.state
+        message.phase = pb.Phase.Value(f"PHASE_{state.phase}")
+        message.standing = pb.Standing.Value(f"STANDING_{state.standing}")
+        message.status = pb.Status.Value(f"STATUS_{state.status}")
+        _put(message.term_ends_at, state.term_ends_at)
+        _put(message.grace_ends_at, state.grace_ends_at)
+    return message.SerializeToString()
+
+
+def varying_part(revision: int, as_of: Instant, decision_id: str) -> bytes:
+    """The fields of an answer that differ from call to call."""
+    message = pb.CheckResponse(entitlement_revision=revision, decision_id=decision_id)
+    stamp = message.as_of
+    stamp.seconds, micros = divmod(as_of, SECOND)
+    stamp.nanos = micros * 1000
+    return message.SerializeToString()
+
+
+def batch_item(answer: bytes) -> bytes:
+    """An answer as one result of a batch: results are concatenated."""
+    inner = b"\x0a" + _varint(len(answer)) + answer
+    return b"\x0a" + _varint(len(inner)) + inner
+
+
+def batch_error(problem: InvalidRequest) -> bytes:
+    """An item that could not be judged, as one result of a batch."""
+    result = pb.CheckResult(error=pb.ItemError(code=3, message=str(problem)))
+    return pb.CheckBatchResponse(results=[result]).SerializeToString()
+
+
+def timeline_segment(segment: Segment) -> pb.TimelineSegment:
+    """A segment, for people."""
+    state = segment.state
+    message = pb.TimelineSegment(
+        starts_at=_stamp(segment.starts_at),
+        ends_at=_stamp(segment.ends_at),
+        status=pb.Status.Value(f"STATUS_{state.status}"),
+        phase=pb.Phase.Value(f"PHASE_{state.phase}"),
+        standing=pb.Standing.Value(f"STANDING_{state.standing}"),
+        amount=_limit(state.amount),
+        users=_limit(state.users),
+        expiring_soon=state.expiring_soon,
+        cuts=state.cuts,
+    )
+    _put(message.term_ends_at, state.term_ends_at)
+    _put(message.grace_ends_at, state.grace_ends_at)
+    return message
+
+
+def _limit(limit: Limit) -> records_pb.Limit:
+    return records_pb.Limit(unlimited=True) if limit is UNLIMITED else records_pb.Limit(count=limit)
+
+
+def _varint(n: int) -> bytes:
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def _quota(figures: Figures) -> pb.Quota:
+    quota = pb.Quota(key=figures.key, used=figures.used, excess=figures.excess, holder=figures.holder)
+    if figures.limit is UNLIMITED:
+        quota.unlimited = True
+    else:
+        quota.limit = figures.limit
+    if figures.fits is not UNLIMITED:
+        quota.fits = figures.fits
+    return quota
+
+
+def _remedy(advice: Advice) -> pb.Remedy:
+    return pb.Remedy(
+        kind=advice.remedy,
+        quantity=advice.quantity,
+        until=_stamp(advice.until),
+        amount_micros=advice.amount,
+    )
+
+
+def _stamp(instant: Instant | None) -> Timestamp | None:
+    if instant is None or instant in (SINCE_EVER, FOREVER):
+        return None
+    seconds, micros = divmod(instant, SECOND)
+    return Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def _put(field: Timestamp, instant: Instant | None) -> None:
+    stamp = _stamp(instant)
+    if stamp is not None:
+        field.CopyFrom(stamp)
+
+

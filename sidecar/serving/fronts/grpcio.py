@@ -1,0 +1,174 @@
+"""The grpcio front: TCP on loopback and a Unix socket, health and reflection beside the service. It only translates."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from sidecar.core.errors import DeskgateError
+from sidecar.observe.metrics import Metrics
+from sidecar.serving.answers import Code
+from sidecar.serving.codec import BATCH_BYTES
+from sidecar.serving.limits import BoundedPool
+from sidecar.serving.service import SERVICE, Service
+
+STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
+OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", BATCH_BYTES),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+Behavior = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+class CannotListen(DeskgateError):
+    """An address or socket cannot be listened on."""
+
+
+class GrpcioFront:
+    """Serves a `Service` with grpcio's threaded server."""
+
+    def __init__(
+        self,
+        *,
+        service: Service,
+        metrics: Metrics,
+        address: str | None,
+        socket_path: Path | None,
+        socket_mode: int,
+        threads: int,
+        max_in_flight: int,
+    ) -> None:
+        """`address` is host:port, port 0 for any; `threads` work at a time; beyond `max_in_flight` calls are refused.
+
+        Raises CannotListen when an address or the socket cannot be had.
+        """
+        self._pool: Final = BoundedPool(threads=threads, bound=max_in_flight, metrics=metrics)
+        self._beside: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
+        self._health: Final = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=self._beside
+        )
+        self._server: Final = grpc.server(self._pool, options=OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self._server.add_generic_rpc_handlers((_Handler(service, self._pool, self._beside),))
+        self.port: Final = self._listen(address) if address else None
+        self._socket_path: Final = socket_path
+        if socket_path is not None:
+            self._listen_on_socket(socket_path, socket_mode)
+        self.serving(False)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls waiting or at work."""
+        return self._pool.in_flight
+
+    def serving(self, ready: bool) -> None:
+        """Says by the health protocol whether calls are answered, of the whole server and of the service."""
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", SERVICE):
+            self._health.set(name, status)
+
+    def start(self) -> None:
+        """Begins to take calls."""
+        self._server.start()
+
+    def stop(self, grace: float) -> None:
+        """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._beside.shutdown(wait=False, cancel_futures=True)
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+
+    def _listen(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as e:
+            raise CannotListen(f"grpc_address: {address} cannot be listened on: is it in use? ({e})") from e
+
+    def _listen_on_socket(self, path: Path, mode: int) -> None:
+        _clear_stale(path)
+        try:
+            with _umask(0o777 & ~mode):
+                self._server.add_insecure_port(f"unix:{path}")
+            path.chmod(mode)
+        except (RuntimeError, OSError) as e:
+            raise CannotListen(f"grpc_socket: {path} cannot be listened on: {e}") from e
+
+
+class _Handler(grpc.GenericRpcHandler):
+    """Finds a method's handler; when too much is in flight, one that refuses, on threads of its own."""
+
+    def __init__(self, service: Service, pool: BoundedPool, beside: ThreadPoolExecutor) -> None:
+        self._pool: Final = pool
+        self._handlers: Final = {f"/{SERVICE}/{m}": _unary(_behavior(service, m)) for m in service.methods}
+        self._refusal: Final = _unary(_Refuse(beside))
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        handler = self._handlers.get(handler_call_details.method)
+        return self._refusal if handler is not None and self._pool.full() else handler
+
+
+def _unary(behavior: Behavior) -> Any:
+    return grpc.unary_unary_rpc_method_handler(behavior)
+
+
+def _behavior(service: Service, method: str) -> Behavior:
+    handle = service.handle
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        code, payload, detail = handle(method, request, context.invocation_metadata, context.time_remaining())
+        if code is not Code.OK:
+            context.set_code(STATUS[code])
+            context.set_details(detail)
+        return payload
+
+    return answer
+
+
+class _Refuse:
+    """Refuses a call. grpcio runs it on the pool that it names, so that it does not wait behind the calls in flight."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.experimental_thread_pool: Final = pool
+
+    def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
+        context.set_details("too many calls in flight: try again with backoff")
+        return b""
+
+
+def _clear_stale(path: Path) -> None:
+    """Removes a socket that nobody listens on any more; refuses to touch anything else."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise CannotListen(f"grpc_socket: {path} is there and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise CannotListen(f"grpc_socket: another process listens on {path}")
+    path.unlink()
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
