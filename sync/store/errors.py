@@ -1,0 +1,68 @@
+"""What the store refuses, and the ways in which its file can fail. Each has a stable code and says what to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sidecar.core.errors import DeskgateError
+
+
+class Refused(DeskgateError):
+    """A change that the rules of domain.md 3 do not allow. `code` is stable; `advice` says why, and what to do."""
+
+    def __init__(self, code: str, advice: str) -> None:
+        super().__init__(f"{code}: {advice}")
+        self.code = code
+        self.advice = advice
+
+
+class StoreError(DeskgateError):
+    """The store cannot be used as it is. Nothing was changed."""
+
+    code: ClassVar[str] = "STORE_FAILED"
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(advice)
+        self.advice = advice
+
+
+class StoreMissing(StoreError):
+    """There is no file."""
+
+    code = "STORE_MISSING"
+
+
+class StoreForeign(StoreError):
+    """The file is no store of deskgate's, or no longer a whole one."""
+
+    code = "STORE_FOREIGN"
+
+
+class StoreTooNew(StoreError):
+    """A newer deskgate has written the store."""
+
+    code = "STORE_TOO_NEW"
+
+
+class StoreTooOld(StoreError):
+    """The store's schema has to be migrated first."""
+
+    code = "STORE_TOO_OLD"
+
+
+class StoreLocked(StoreError):
+    """Another writer held the store for longer than the busy timeout."""
+
+    code = "STORE_LOCKED"
+
+
+class StoreFull(StoreError):
+    """No room for the change on the disk."""
+
+    code = "STORE_FULL"
+
+
+class StoreUnavailable(StoreError):
+    """The file cannot be opened, read or written."""
+
+    code = "STORE_UNAVAILABLE"

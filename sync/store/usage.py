@@ -1,0 +1,171 @@
+"""What exists (domain.md 1): units and seats, as Desking states them after its own commit. Never refused for quota."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from sidecar.core.errors import InvalidRequest
+from sidecar.core.model import Instant
+from sync.store import schema
+from sync.store.db import Store, Writing
+from sync.store.errors import Refused
+from sync.store.tenants import checked_name, get_tenant
+
+MOST: Final = 2**53
+MOST_SEATS: Final = 1000
+"""Seat changes that one call may carry."""
+
+U: Final = schema.usage
+S: Final = schema.seat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """So many units more, or, negative, fewer."""
+
+    units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absolute:
+    """So many units, as counted: 0 to 2^53."""
+
+    units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatChange:
+    """A user assigned (`held`) or revoked. One who holds a seat keeps its place; one revoked anew goes to the end."""
+
+    user_id: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seats:
+    """Changes of seats, 1 to 1,000, in order."""
+
+    changes: tuple[SeatChange, ...]
+
+
+Change = Delta | Absolute | Seats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What exists of a key at a tenant itself, not in its pool; `revision`: where it can be seen in an answer."""
+
+    units: int
+    seats: tuple[str, ...]
+    revision: int
+
+
+def adjust_usage(store: Store, tenant_id: str, key: str, change: Change, *, idempotency_key: str, now: Instant) -> Used:
+    """States a change of what exists; durable when it returns. The same idempotency key with the same content is done
+    once, and answered as it was then.
+
+    Raises InvalidRequest, StoreError, or Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO, IDEMPOTENCY_CONFLICT (the key was
+    used with another content).
+    """
+    checked_name("idempotency_key", idempotency_key)
+    content = _digest(tenant_id, key, change)
+    with store.writing() as writing:
+        known = _answered(writing.conn, idempotency_key, content)
+        if known is not None:
+            return known
+        change_usage(writing, tenant_id, key, change)
+        writing.finish()
+        used = usage_of(writing.conn, tenant_id, key, revision=writing.revision)
+        writing.conn.execute(
+            insert(schema.idempotency).values(
+                key=idempotency_key, content=content, answer=json.dumps(asdict(used)), at=now
+            )
+        )
+    return used
+
+
+def _digest(tenant_id: str, key: str, change: Change) -> str:
+    content = json.dumps([tenant_id, key, type(change).__name__, asdict(change)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _answered(conn: Connection, idempotency_key: str, content: str) -> Used | None:
+    i = schema.idempotency
+    row = conn.execute(select(i).where(i.c.key == idempotency_key)).one_or_none()
+    if row is None:
+        return None
+    if row.content != content:
+        raise Refused("IDEMPOTENCY_CONFLICT", f"{idempotency_key!r} was used with another content: take a new key")
+    answer = json.loads(row.answer)
+    return Used(units=answer["units"], seats=tuple(answer["seats"]), revision=answer["revision"])
+
+
+def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> None:
+    """Changes units or seats within a change of the caller's. Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO."""
+    checked_name("key", key)
+    get_tenant(writing.conn, tenant_id)
+    writing.touch(tenant_id)
+    CHANGERS[type(change)](writing.conn, tenant_id, key, change)
+
+
+def _add(conn: Connection, tenant_id: str, key: str, change: Delta) -> None:
+    units = _units(conn, tenant_id, key) + change.units
+    if units < 0:
+        raise Refused(
+            "USAGE_BELOW_ZERO", f"{tenant_id} has {units - change.units} of {key}: set what is counted instead"
+        )
+    _set(conn, tenant_id, key, Absolute(units=units))
+
+
+def _set(conn: Connection, tenant_id: str, key: str, change: Absolute) -> None:
+    if not 0 <= change.units <= MOST:
+        raise InvalidRequest("units", f"0 to 2^53, got {change.units}")
+    put = upsert(U).values(tenant_id=tenant_id, key=key, units=change.units)
+    conn.execute(put.on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"units": change.units}))
+
+
+def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> None:
+    if not 1 <= len(change.changes) <= MOST_SEATS:
+        raise InvalidRequest("seats", f"1 to {MOST_SEATS} changes, got {len(change.changes)}")
+    for seat in change.changes:
+        checked_name("user_id", seat.user_id)
+        (_assign if seat.held else _revoke)(conn, tenant_id, key, seat.user_id)
+
+
+def _assign(conn: Connection, tenant_id: str, key: str, user_id: str) -> None:
+    conn.execute(upsert(S).values(tenant_id=tenant_id, key=key, user_id=user_id).on_conflict_do_nothing())
+
+
+def _revoke(conn: Connection, tenant_id: str, key: str, user_id: str) -> None:
+    conn.execute(delete(S).where(S.c.tenant_id == tenant_id, S.c.key == key, S.c.user_id == user_id))
+
+
+CHANGERS: Final[Mapping[type, Callable[[Connection, str, str, Any], None]]] = {
+    Delta: _add,
+    Absolute: _set,
+    Seats: _seat,
+}
+
+
+def usage_of(conn: Connection, tenant_id: str, key: str, *, revision: int = 0) -> Used:
+    """What exists of a key at a tenant itself."""
+    seats = select(S.c.user_id).where(S.c.tenant_id == tenant_id, S.c.key == key).order_by(S.c.id)
+    return Used(units=_units(conn, tenant_id, key), seats=tuple(conn.scalars(seats)), revision=revision)
+
+
+def list_usage(conn: Connection, tenant_id: str) -> dict[str, Used]:
+    """Key to what exists of it at a tenant itself. Refused: UNKNOWN_TENANT."""
+    get_tenant(conn, tenant_id)
+    keys = select(U.c.key).where(U.c.tenant_id == tenant_id).union(select(S.c.key).where(S.c.tenant_id == tenant_id))
+    return {key: usage_of(conn, tenant_id, key) for key in sorted(conn.scalars(keys))}
+
+
+def _units(conn: Connection, tenant_id: str, key: str) -> int:
+    return conn.scalar(select(U.c.units).where(U.c.tenant_id == tenant_id, U.c.key == key)) or 0
