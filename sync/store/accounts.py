@@ -12,9 +12,8 @@ from sidecar.core.calendar import zone_of
 from sidecar.core.errors import InvalidRecord, InvalidRequest
 from sidecar.core.model import MICROS, Account, Basis, Instant, Period
 from sidecar.core.standing import pay_owed, settle
-from sync.store import schema
+from sync.store import holdings, schema
 from sync.store.db import Writing
-from sync.store.entitlements import account_of
 from sync.store.errors import Refused
 
 A: Final = schema.account
@@ -159,8 +158,7 @@ def _values(account: Account) -> dict[str, Any]:
 
 
 def _held(conn: Connection, tenant_id: str) -> Account | None:
-    row = conn.execute(select(A).where(A.c.tenant_id == tenant_id)).one_or_none()
-    return None if row is None else account_of(row)
+    return holdings.accounts(conn, [tenant_id]).get(tenant_id)
 
 
 def _zone(conn: Connection, tenant_id: str) -> ZoneInfo:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from sync.store import entitlements, schema
+from sync.store import entitlements, lineage, schema
 from sync.store.errors import (
     StoreError,
     StoreForeign,
@@ -67,10 +67,9 @@ class Writing:
 
     def touch(self, tenant_id: str, *, subtree: bool = False) -> None:
         """Marks a tenant before its rows change: its record, that of its pool's owner, with `subtree` all below it."""
-        self._touched.add(entitlements.holder_of(self.conn, tenant_id) or tenant_id)
-        self._touched.add(tenant_id)
+        self._touched |= {tenant_id} | lineage.holders(self.conn, [tenant_id])
         if subtree:
-            self._touched |= entitlements.descendants(self.conn, tenant_id)
+            self._touched |= lineage.descendants(self.conn, tenant_id)
 
     def finish(self) -> None:
         """Writes the records that really changed so far, with the next revision."""

@@ -14,7 +14,8 @@ from sidecar.core.model import FOREVER, Instant
 from sync.store import schema
 from sync.store.catalogue import edition_caps, get_product, known_edition
 from sync.store.db import Writing
-from sync.store.entitlements import edition_of, lines_of
+from sync.store.holdings import lines_of
+from sync.store.lineage import edition_of
 from sync.store.placing import Ask, History, Kind, LateStart, Outcome, Wanted, place
 from sync.store.tenants import get_tenant
 from sync.store.terms import Line, Term

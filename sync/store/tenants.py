@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sidecar.core.calendar import zone_of
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import FOREVER, Instant
-from sync.store import accounts, entitlements, schema
+from sync.store import accounts, lineage, schema
 from sync.store.catalogue import known_edition
 from sync.store.db import Writing
 from sync.store.errors import Refused
@@ -132,7 +132,7 @@ def move_tenant(writing: Writing, tenant_id: str, parent_id: str | None) -> None
     get_tenant(conn, tenant_id)
     if parent_id is not None:
         get_tenant(conn, parent_id)
-        if parent_id == tenant_id or tenant_id in entitlements.ancestors(conn, parent_id):
+        if parent_id == tenant_id or tenant_id in lineage.ancestors(conn, parent_id):
             raise Refused("PARENT_CYCLE", f"{parent_id} is {tenant_id} itself or below it: choose another parent")
     writing.touch(tenant_id, subtree=True)
     conn.execute(update(T).where(T.c.id == tenant_id).values(parent_id=parent_id))
