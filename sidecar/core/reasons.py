@@ -63,8 +63,9 @@ _TABLE: Final = (
         _STATE,
         _CHANGE,
         (_R.RENEW, _R.CONTACT),
-        "The subscription ended at {term_ends_at} and its grace period at {grace_ends_at}. To renew, please contact us.",
-        "订阅已于 {term_ends_at} 到期，宽限期已于 {grace_ends_at} 结束。如需购买、续费、增加授权数量，请点击“联系我们”。",
+        "The subscription ended at {term_ends_at}, its grace period at {grace_ends_at}. To renew, please contact us.",
+        "订阅已于 {term_ends_at} 到期，宽限期已于 {grace_ends_at} 结束。"
+        "如需购买、续费、增加授权数量，请点击“联系我们”。",
     ),
     (
         "ACCOUNT_BLOCKED",

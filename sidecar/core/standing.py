@@ -14,7 +14,7 @@ NEVER: Final = FOREVER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """How an account's standing goes on if nobody touches it: GOOD, PAST_DUE from `owed_since`, BLOCKED from `blocked_at`.
+    """How standing goes on if nobody touches the account: GOOD, PAST_DUE from `owed_since`, BLOCKED from `blocked_at`.
 
     `missing` is the least top-up, in millionths, that would let the owed charge be taken; 0 when none is ever owed.
     """

@@ -1,4 +1,4 @@
-"""A tenant as decisions see it: its record and its holder's under a policy book, timelines compiled as they are asked."""
+"""A tenant as decisions see it: its record and its holder's under a policy book, timelines compiled when asked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Final
 from sidecar.core.book import Applied, Book
 from sidecar.core.calendar import zone_of
 from sidecar.core.facts import Judged, judge
-from sidecar.core.model import NO_USAGE, Instant, Record
+from sidecar.core.model import NO_USAGE, Grant, Instant, Record
 from sidecar.core.rules import Terms
 from sidecar.core.standing import outlook
 from sidecar.core.timeline import Context, Segment, Timeline, key_timeline, tenant_timeline, total
 
-ANYONE: Final = ""
+WHOLE: Final = ""
+"""Stands for the tenant as a whole, of which a question without a key asks."""
+UNGRANTED: Final = "\0"
+"""Stands for every key that the record does not grant: they all share one timeline."""
 
 
 class Tenant:
@@ -50,9 +53,11 @@ class Tenant:
             outlook=outlook(holder.account, zone),
             records=(record,) if record is holder else (record, holder),
         )
-        self._grants: Final = {g.key: [h for h in holder.grants if h.key == g.key] for g in holder.grants}
+        self._grants: Final = _by_key(holder)
         self.keys: Final = frozenset(self._grants)
-        self.per_user: Final = frozenset(g.key for g in holder.grants if g.users is not None)
+        self.per_user: Final = frozenset(
+            k for k, grants in self._grants.items() if any(g.users is not None for g in grants)
+        )
         self._timelines: Final[dict[str, Timeline]] = {}
         self._segments: Final[dict[str, Segment]] = {}
         self._seats: Final[dict[str, Mapping[tuple[str, str], int]]] = {}
@@ -70,11 +75,11 @@ class Tenant:
         """The whole timeline of a key, or, for "", of the tenant."""
         found = self._timelines.get(kind)
         if found is None:
-            if kind == ANYONE:
+            if kind == WHOLE:
                 found = tenant_timeline([self.timeline(k) for k in sorted(self.keys)], self.context)
             else:
                 found = key_timeline(self._grants.get(kind, ()), self.context)
-            if kind in self.keys or kind in (ANYONE, UNGRANTED):
+            if kind in self.keys or kind in (WHOLE, UNGRANTED):
                 self._timelines[kind] = found
         return found
 
@@ -111,5 +116,10 @@ class Tenant:
         return judge(limit, used, n, covered, self.terms.near_quota), min(s.ends_at for s in segments)
 
 
-UNGRANTED: Final = "\0"
-"""Stands for every key that the record does not grant: they all share one timeline."""
+def _by_key(record: Record) -> Mapping[str, list[Grant]]:
+    """Grants by key; one whose window is empty is no grant (domain.md 4)."""
+    found: dict[str, list[Grant]] = {}
+    for grant in record.grants:
+        if grant.starts_at < grant.ends_at:
+            found.setdefault(grant.key, []).append(grant)
+    return found

@@ -121,12 +121,11 @@ class Run:
         return {self.starts_at, self.ends_at, self.grace_ends_at, self.soon_at} | cuts
 
 
-def key_timeline(grants: Iterable[Grant], context: Context) -> Timeline:
-    """The timeline of one key, from all grants of that key on record."""
-    held = tuple(g for g in grants if g.starts_at < g.ends_at)
-    runs = _runs(held, context)
-    edges = context.edges().union(*(r.edges() for r in runs), *({g.starts_at, g.ends_at} for g in held))
-    return _timeline(edges, lambda t: _key_state(t, held, runs, context))
+def key_timeline(grants: Sequence[Grant], context: Context) -> Timeline:
+    """The timeline of one key, from all grants of that key on record, none of them with an empty window."""
+    runs = _runs(grants, context)
+    edges = context.edges().union(*(r.edges() for r in runs), *({g.starts_at, g.ends_at} for g in grants))
+    return _timeline(edges, lambda t: _key_state(t, grants, runs, context))
 
 
 def tenant_timeline(keys: Sequence[Timeline], context: Context) -> Timeline:

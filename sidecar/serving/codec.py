@@ -17,7 +17,7 @@ from sidecar.core.actions import ACTIONS, ASSIGN, NEEDS_KIND
 from sidecar.core.decide import Advice, Decision, Figures
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.facts import Ask
-from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Effect, Freshness, Instant, Limit
+from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Freshness, Instant, Limit
 from sidecar.core.timeline import Segment
 
 CHECK_BYTES: Final = 64 * 1024
@@ -32,9 +32,6 @@ MAX_WINDOW: Final = 3653 * DAY
 MAX_ATTRIBUTES: Final = 64
 FIRST_SECOND: Final = 0
 LAST_SECOND: Final = 253402300799
-
-EFFECTS: Final = {Effect.ALLOW: pb.EFFECT_ALLOW, Effect.DENY: pb.EFFECT_DENY}
-FRESHNESS: Final = {f: pb.Freshness.Value(f"FRESHNESS_{f}") for f in Freshness}
 
 
 def read_message(kind: type, data: bytes, limit: int) -> object:
@@ -135,29 +132,27 @@ def _check_assign(user_id: str, quantity: int) -> None:
 
 def constant_part(decision: Decision, freshness: Freshness | None, policy_revision: str) -> bytes:
     """The fields of an answer that stay while the segment, the policies and the question's facts do."""
+    reason, state, rule = decision.reason, decision.state, decision.rule
     message = pb.CheckResponse(
-        effect=EFFECTS[decision.effect],
+        effect=f"EFFECT_{decision.effect.name}",
         also=decision.also,
         message=decision.message,
         warnings=[pb.Warning(code=code, message=text) for code, text in decision.warnings],
         quota=_quota(decision.figures) if decision.figures else None,
         next_change_at=_stamp(decision.next_change_at),
         remedies=[_remedy(a) for a in decision.remedies],
-        rule=pb.RuleRef(policy=decision.rule.policy, id=decision.rule.id) if decision.rule else None,
+        rule=pb.RuleRef(policy=rule.policy, id=rule.id) if rule else None,
         policy_revision=policy_revision,
-        freshness=FRESHNESS[freshness] if freshness else pb.FRESHNESS_UNSPECIFIED,
+        freshness=f"FRESHNESS_{freshness}" if freshness else None,
+        reason=reason.code if reason else None,
+        reason_class=f"REASON_CLASS_{reason.reason_class}" if reason else None,
+        retry=f"RETRY_{reason.retry}" if reason else None,
+        phase=f"PHASE_{state.phase}" if state else None,
+        standing=f"STANDING_{state.standing}" if state else None,
+        status=f"STATUS_{state.status}" if state else None,
+        term_ends_at=_stamp(state.term_ends_at) if state else None,
+        grace_ends_at=_stamp(state.grace_ends_at) if state else None,
     )
-    if decision.reason is not None:
-        message.reason = decision.reason.code
-        message.reason_class = pb.ReasonClass.Value(f"REASON_CLASS_{decision.reason.reason_class}")
-        message.retry = pb.Retry.Value(f"RETRY_{decision.reason.retry}")
-    if decision.state is not None:
-        state = decision.state
-        message.phase = pb.Phase.Value(f"PHASE_{state.phase}")
-        message.standing = pb.Standing.Value(f"STANDING_{state.standing}")
-        message.status = pb.Status.Value(f"STATUS_{state.status}")
-        _put(message.term_ends_at, state.term_ends_at)
-        _put(message.grace_ends_at, state.grace_ends_at)
     return message.SerializeToString()
 
 
@@ -185,20 +180,19 @@ def batch_error(problem: InvalidRequest) -> bytes:
 def timeline_segment(segment: Segment) -> pb.TimelineSegment:
     """A segment, for people."""
     state = segment.state
-    message = pb.TimelineSegment(
+    return pb.TimelineSegment(
         starts_at=_stamp(segment.starts_at),
         ends_at=_stamp(segment.ends_at),
-        status=pb.Status.Value(f"STATUS_{state.status}"),
-        phase=pb.Phase.Value(f"PHASE_{state.phase}"),
-        standing=pb.Standing.Value(f"STANDING_{state.standing}"),
+        status=f"STATUS_{state.status}",
+        phase=f"PHASE_{state.phase}",
+        standing=f"STANDING_{state.standing}",
         amount=_limit(state.amount),
         users=_limit(state.users),
+        term_ends_at=_stamp(state.term_ends_at),
+        grace_ends_at=_stamp(state.grace_ends_at),
         expiring_soon=state.expiring_soon,
         cuts=state.cuts,
     )
-    _put(message.term_ends_at, state.term_ends_at)
-    _put(message.grace_ends_at, state.grace_ends_at)
-    return message
 
 
 def _limit(limit: Limit) -> records_pb.Limit:
@@ -239,11 +233,3 @@ def _stamp(instant: Instant | None) -> Timestamp | None:
         return None
     seconds, micros = divmod(instant, SECOND)
     return Timestamp(seconds=seconds, nanos=micros * 1000)
-
-
-def _put(field: Timestamp, instant: Instant | None) -> None:
-    stamp = _stamp(instant)
-    if stamp is not None:
-        field.CopyFrom(stamp)
-
-

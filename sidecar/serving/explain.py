@@ -13,7 +13,7 @@ from sidecar.core.table import UNJUDGED, mismatches
 from sidecar.core.tenant import Tenant
 from sidecar.core.text import count
 from sidecar.core.variables import variables
-from sidecar.serving.codec import EFFECTS, constant_part, read_ask, timeline_segment, varying_part
+from sidecar.serving.codec import constant_part, read_ask, timeline_segment, varying_part
 from sidecar.state.world import World
 
 
@@ -75,7 +75,7 @@ def _trace(rule: Rule, facts: Facts, outcomes: Sequence[Outcome]) -> pb.RuleTrac
     return pb.RuleTrace(
         rule=pb.RuleRef(policy=rule.policy, id=rule.id),
         matched=outcome is not None and outcome.held is not False,
-        effect=EFFECTS[rule.effect] if rule.effect else pb.EFFECT_UNSPECIFIED,
+        effect=f"EFFECT_{rule.effect.name}" if rule.effect else None,
         reason=rule.reason or "",
         why="; ".join(mismatches(rule, facts)) if outcome is None else _answered(outcome),
     )

@@ -93,9 +93,7 @@ class Judge:
         recorder.decision(self._slot(world, ask, decision))
         return self._constant(world, decision, freshness) + varying_part(world.revision, now, decision_id)
 
-    def _first(
-        self, world: World, tenant: Tenant, ask: Ask, facts: Facts, languages: tuple[str, ...]
-    ) -> Remembered:
+    def _first(self, world: World, tenant: Tenant, ask: Ask, facts: Facts, languages: tuple[str, ...]) -> Remembered:
         """What to remember of a question asked for the first time: its answer, unless an expression has a say in it."""
         rules = tenant.applied.table.match(facts)
         if any(rule.when is not None for rule in rules):
@@ -128,9 +126,7 @@ class Judge:
         outcomes: Sequence[Outcome],
         languages: tuple[str, ...],
     ) -> Remembered:
-        decision = decide(
-            tenant=tenant, book=world.book, ask=ask, facts=facts, outcomes=outcomes, languages=languages
-        )
+        decision = decide(tenant=tenant, book=world.book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
         return Remembered(self._constant(world, decision, facts.freshness), self._slot(world, ask, decision))
 
     @staticmethod

@@ -6,8 +6,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, cast
+
+import structlog
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.errors import DeskgateError, InvalidRequest
@@ -15,9 +16,10 @@ from sidecar.core.model import Freshness, Instant
 from sidecar.core.reasons import REVISION_NOT_REACHED, UNKNOWN_TENANT
 from sidecar.observe.metrics import Metrics, Recorder
 from sidecar.serving import codec
+from sidecar.serving.adjust import UsageRefused, UsageWriter, read_adjustment
 from sidecar.serving.answers import Answer, Code
 from sidecar.serving.explain import explain
-from sidecar.serving.judge import THRESHOLDS, FreshnessOf, Judge
+from sidecar.serving.judge import FreshnessOf, Judge
 from sidecar.state.world import World, Worlds
 
 SERVICE: Final = "desking.entitlements.v1.AuthorizationService"
@@ -25,44 +27,15 @@ LONGEST_WAIT: Final = 2.0
 """Seconds that a question may wait for its min_revision."""
 MARGIN: Final = 0.05
 """Seconds before the caller's deadline at which waiting ends, so that the denial still arrives."""
-ITEM: Final = "items[{}].{}"
+log: Final = structlog.get_logger(__name__)
 
 
-class UsageRefused(DeskgateError):
-    """The store will not take a statement of usage; `code` says how the caller is told."""
+class Unready(DeskgateError):
+    """A call that cannot be answered now, through no fault of its own."""
 
     def __init__(self, code: Code, problem: str) -> None:
         super().__init__(problem)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """A statement of what now exists: exactly one of `delta`, `absolute` and `seats` (user to held) is given."""
-
-    tenant_id: str
-    key: str
-    idempotency_key: str
-    delta: int | None = None
-    absolute: int | None = None
-    seats: tuple[tuple[str, bool], ...] | None = None
-
-
-class Adjusted(Protocol):
-    """What the store holds after an adjustment."""
-
-    @property
-    def units(self) -> int: ...
-    @property
-    def seats(self) -> Sequence[str]: ...
-    @property
-    def revision(self) -> int: ...
-
-
-class UsageWriter(Protocol):
-    """Where usage is stated: durable before it returns. Raises UsageRefused."""
-
-    def __call__(self, adjustment: Adjustment) -> Adjusted: ...
 
 
 class Service:
@@ -122,6 +95,9 @@ class Service:
             return Answer(e.code, detail=str(e))
         except Unready as e:
             return Answer(e.code, detail=str(e))
+        except Exception:
+            log.exception("call failed", method=method)
+            return Answer(Code.INTERNAL, detail="this call failed through a fault of the sidecar's: its log says more")
 
     def _check(self, request: bytes, remaining: float | None) -> Answer:
         message = cast("pb.CheckRequest", codec.read_message(pb.CheckRequest, request, codec.CHECK_BYTES))
@@ -145,9 +121,7 @@ class Service:
         reached = world.revision >= message.min_revision
         return Answer(Code.OK, b"".join(self._item(world, i, now, reached, recorder) for i in message.items))
 
-    def _item(
-        self, world: World, item: pb.CheckRequest, now: Instant, reached: bool, recorder: Recorder
-    ) -> bytes:
+    def _item(self, world: World, item: pb.CheckRequest, now: Instant, reached: bool, recorder: Recorder) -> bytes:
         try:
             if reached:
                 answer = self._judge.answer(world, item, now, next(self._ids), recorder)
@@ -198,42 +172,3 @@ class Service:
             return self._worlds.wait_for(min_revision, max(0.0, timeout))
         finally:
             self._waiting.release()
-
-
-class Unready(DeskgateError):
-    """A call that cannot be answered now, through no fault of its own."""
-
-    def __init__(self, code: Code, problem: str) -> None:
-        super().__init__(problem)
-        self.code = code
-
-
-def read_adjustment(message: pb.AdjustUsageRequest) -> Adjustment:
-    """The adjustment in a message. Raises InvalidRequest naming the first field that is wrong."""
-    for field in ("tenant_id", "key", "idempotency_key"):
-        codec.check_name(field, getattr(message, field))
-    change = message.WhichOneof("change")
-    common = {"tenant_id": message.tenant_id, "key": message.key, "idempotency_key": message.idempotency_key}
-    match change:
-        case "delta":
-            return Adjustment(**common, delta=_bounded("delta", message.delta, -codec.MAX_UNITS))
-        case "absolute":
-            return Adjustment(**common, absolute=_bounded("absolute", message.absolute, 0))
-        case "seats":
-            return Adjustment(**common, seats=_seats(message.seats))
-        case _:
-            raise InvalidRequest("change", "one of delta, absolute and seats is needed")
-
-
-def _bounded(field: str, value: int, least: int) -> int:
-    if not least <= value <= codec.MAX_UNITS:
-        raise InvalidRequest(field, f"{value} is not between {least} and {codec.MAX_UNITS}")
-    return value
-
-
-def _seats(message: pb.SeatChanges) -> tuple[tuple[str, bool], ...]:
-    if not 1 <= len(message.changes) <= codec.BATCH_ITEMS:
-        raise InvalidRequest("seats.changes", f"1 to {codec.BATCH_ITEMS} are needed, got {len(message.changes)}")
-    for i, change in enumerate(message.changes):
-        codec.check_name(f"seats.changes[{i}].user_id", change.user_id)
-    return tuple((c.user_id, c.held) for c in message.changes)

@@ -81,12 +81,10 @@ class World:
     def peek(self, tenant_id: str) -> Tenant | None:
         """The tenant, compiled for this question alone."""
         compiled = self._compile(tenant_id)
-        return compiled and compiled.tenant
+        return compiled.tenant if compiled is not None else None
 
     def _still_holds(self, found: _Compiled) -> bool:
-        same = (
-            self.tenants.get(found.tenant_id) is found.raw and self.tenants.get(found.holder_id) is found.holder_raw
-        )
+        same = self.tenants.get(found.tenant_id) is found.raw and self.tenants.get(found.holder_id) is found.holder_raw
         if same:
             found.world = self.number
         return same
@@ -158,9 +156,7 @@ class Worlds:
             self._changed.wait_for(lambda: self.current is not None and self.current.revision >= revision, timeout)
         return self.current
 
-    def _swap(
-        self, *, book: Book | None, tenants: Tenants | None, store_id: str | None, revision: int | None
-    ) -> None:
+    def _swap(self, *, book: Book | None, tenants: Tenants | None, store_id: str | None, revision: int | None) -> None:
         with self._changed:
             if book is not None:
                 self._book, self._compiled = book, LRUCache(self._bound)

@@ -171,4 +171,3 @@ def _umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
