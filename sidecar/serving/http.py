@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -125,7 +126,12 @@ class _Server(ThreadingHTTPServer):
         self._lock: Final = threading.Lock()
         if ":" in address.host:
             self.address_family = socket.AF_INET6
-        super().__init__(tuple(address), _Handler)
+        super().__init__((address.host, address.port), _Handler)
+
+    def server_bind(self) -> None:
+        """Without HTTPServer's question to the resolver, which may take long and whose answer nothing needs."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:

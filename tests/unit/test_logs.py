@@ -1,0 +1,67 @@
+"""The log: one event a line, libraries' own in the same shape, nothing below the level."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from sidecar.observe.logs import configure, log
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def logged(log_format: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> str:
+    stream = io.StringIO()
+    early = log("early")
+    configure(log_format=log_format, level=level, stream=stream)
+    early.info("policies loaded", revision="p1", tenant="北京")
+    early.debug("detail")
+    logging.getLogger("grpc").warning("a library's own %s", "words")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        early.exception("failed")
+    return stream.getvalue()
+
+
+def test_json_is_one_object_a_line() -> None:
+    first, second, third = map(json.loads, logged("json", "info").splitlines())
+    assert first["event"] == "policies loaded"
+    assert (first["level"], first["component"], first["revision"], first["tenant"]) == ("info", "early", "p1", "北京")
+    assert first["timestamp"].endswith("Z")
+    assert (second["event"], second["logger"], second["level"]) == ("a library's own words", "grpc", "warning")
+    assert third["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_console_is_for_people() -> None:
+    text = logged("console", "debug")
+    assert "policies loaded" in text
+    assert "detail" in text
+    assert "ValueError: broken" in text
+    assert "\x1b[" not in text
+
+
+def test_below_the_level_nothing_is_logged() -> None:
+    assert [json.loads(line)["event"] for line in logged("json", "error").splitlines()] == ["failed"]
+
+
+def test_it_goes_to_standard_error_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json", level="info")
+    log("x").info("here")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "here" in err
