@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,10 @@ class Writing:
         self._touched |= {tenant_id} | lineage.holders(self.conn, [tenant_id])
         if subtree:
             self._touched |= lineage.descendants(self.conn, tenant_id)
+
+    def touch_new(self, tenant_ids: Iterable[str]) -> None:
+        """Marks tenants that had no record until now."""
+        self._touched.update(tenant_ids)
 
     def finish(self) -> None:
         """Writes the records that really changed so far, with the next revision."""

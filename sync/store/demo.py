@@ -23,7 +23,7 @@ from sync.store.usage import Absolute, SeatChange, Seats, change_usage
 YEAR: Final = Period(months=12)
 
 
-def per_unit(product_id: str, key: str, name: str, *, trial_days: int = 0) -> Product:
+def _per_unit(product_id: str, key: str, name: str, *, trial_days: int = 0) -> Product:
     """A product that grants one space of a kind for each unit ordered; its trial, if any, grants twenty."""
     trial = {
         "trial": {"count": trial_days, "unit": "day"},
@@ -42,10 +42,10 @@ def per_unit(product_id: str, key: str, name: str, *, trial_days: int = 0) -> Pr
 
 
 PRODUCTS: Final = (
-    per_unit("fixed-desk", "fixed_desk", "Fixed desks"),
-    per_unit("shared-desk", "shared_desk", "Shared desks"),
-    per_unit("meeting-room", "meeting_room", "Meeting rooms"),
-    per_unit("desk-trial", "shared_desk", "Shared desks, two weeks on trial", trial_days=14),
+    _per_unit("fixed-desk", "fixed_desk", "Fixed desks"),
+    _per_unit("shared-desk", "shared_desk", "Shared desks"),
+    _per_unit("meeting-room", "meeting_room", "Meeting rooms"),
+    _per_unit("desk-trial", "shared_desk", "Shared desks, two weeks on trial", trial_days=14),
     product_of(
         {
             "id": "layout-designer",
@@ -78,10 +78,12 @@ class Desk:
         return self.now - days * DAY
 
     def buy(self, tenant: str, products: Mapping[str, int], *, since: int, until: int | None = None) -> None:
-        """A NEW order, placed on its first day: from `since` days ago for a year, or until `until` days ago."""
+        """A NEW order, placed by its first day: from `since` days ago for a year, or until `until` days ago."""
         start = self.ago(since)
-        term = Term(length=YEAR) if until is None else Term(ends_at=self.ago(until))
-        place_order(self.writing, tenant, Kind.NEW, products, now=start, term=term, edition="basic")
+        end = None if until is None else self.ago(until)
+        term = Term(starts_at=start, length=YEAR if end is None else None, ends_at=end)
+        placed = min(start, self.now)
+        place_order(self.writing, tenant, Kind.NEW, products, now=placed, term=term, edition="basic")
 
     def use(self, tenant: str, **units: int) -> None:
         """What exists."""
