@@ -27,7 +27,10 @@ from benchmarks.http2 import Call, Frames, ProtocolError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to send. `target` is "host:port" or "unix:PATH"; calls go round the bodies from `first`."""
+    """What to send. `target` is "host:port" or "unix:PATH"; calls go round the bodies from `first`.
+
+    With `once` every body is sent once, in order, and `seconds` does not count.
+    """
 
     target: str
     path: str
@@ -36,6 +39,7 @@ class Job:
     seconds: float
     warm_seconds: float = 0.2
     first: int = 0
+    once: bool = False
     core: int | None = None
 
 
@@ -83,6 +87,7 @@ class Loop:
         self._credit = http2.FIRST_WINDOW
         self._stream_window = http2.FIRST_WINDOW
         self._due = 0
+        self._left = sys.maxsize
         self._frames = Frames()
         self._open: dict[int, tuple[int, float, list[bytes]]] = {}
         first, later = http2.header_blocks(job.path, "localhost")
@@ -111,6 +116,16 @@ class Loop:
             self._fill()
         return perf_counter() - began
 
+    def run_through(self) -> float:
+        """Sends every body once and waits for all the answers; returns the time it took."""
+        began = perf_counter()
+        self._left = len(self._calls)
+        self._fill()
+        while self._open:
+            self._turn()
+            self._fill()
+        return perf_counter() - began
+
     def drain(self) -> None:
         """Waits for what is in flight, starting nothing, and closes the connection."""
         while self._open:
@@ -119,7 +134,7 @@ class Loop:
 
     def _fill(self) -> None:
         out, now = [], perf_counter()
-        while len(self._open) < self._in_flight:
+        while len(self._open) < self._in_flight and self._left:
             index = self._next_call
             call = self._calls[index]
             if call.size > self._credit:
@@ -130,6 +145,7 @@ class Loop:
             out.append(call.on(struct.pack(">I", stream), self._later if stream > 1 else self._first))
             self._open[stream] = (index, now, [])
             self._credit -= call.size
+            self._left -= 1
             self._next_stream = stream + 2
             self._next_call = index + 1 if index + 1 < len(self._calls) else 0
         if out:
@@ -219,10 +235,10 @@ def measure(job: Job) -> Outcome:
     loop = Loop(job)
     gc.collect()
     gc.disable()
-    if job.warm_seconds:
+    if job.warm_seconds and not job.once:
         loop.run_for(job.warm_seconds)
         loop.reset()
-    seconds = loop.run_for(job.seconds)
+    seconds = loop.run_through() if job.once else loop.run_for(job.seconds)
     outcome = Outcome(
         seconds=seconds,
         latencies=loop.latencies,

@@ -87,7 +87,7 @@ class Question:
 
 
 def questions(hot: Sequence[Hot], now: Instant, count: int = QUESTIONS, *, freshness: str = "LIVE") -> list[Question]:
-    """Distinct questions in the stated mix, the same for the same hot tenants. Raises ValueError when the mix is off."""
+    """Distinct questions in the stated mix, the same for the same tenants. Raises ValueError if the mix is off."""
     rng = random.Random(11)
     actions = rng.choices(list(ACTIONS), list(ACTIONS.values()), k=count)
     asked = [_question(number, action, hot, now, freshness, rng) for number, action in enumerate(actions)]
@@ -161,7 +161,7 @@ def _kind(action: str, rng: random.Random) -> str:
 
 
 def _user(action: str, tenant: Hot, rng: random.Random) -> str:
-    if action == "feature.use" and rng.random() > WITHOUT_SEAT:
+    if action == "feature.use" and tenant.seated and rng.random() > WITHOUT_SEAT:
         return rng.choice(tenant.seated)
     return (
         f"visitor-{rng.randrange(10**6)}"

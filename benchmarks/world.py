@@ -88,7 +88,7 @@ class Hot:
     limits: dict[str, Limit] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     seated: tuple[str, ...] = ()
-    """Users who hold a seat, in order of assignment."""
+    """Its users who hold a seat, in order of assignment; a child's users hold none in the pool."""
 
 
 def hot_tenants(now: Instant, count: int = HOT, seed: int = 7) -> list[Hot]:
@@ -150,7 +150,7 @@ def write_store(path: Path, now: Instant, total: int, hot: int = HOT) -> int:
 
 def _child(tenant_id: str, holder: Hot, case: Case) -> Hot:
     record = Record(tenant_id=tenant_id, revision=1, zone=holder.record.zone, holder_id=holder.record.tenant_id)
-    return Hot(record=record, case=case, limits=holder.limits, used=holder.used, seated=holder.seated)
+    return Hot(record=record, case=case, limits=holder.limits, used=holder.used)
 
 
 def _tenant(tenant_id: str, case: Case, now: Instant, rng: random.Random) -> Hot:
