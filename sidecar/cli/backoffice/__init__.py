@@ -1,0 +1,1 @@
+"""Commands that change or show the central store, one module a noun."""
