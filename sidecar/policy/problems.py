@@ -28,10 +28,14 @@ class PolicyError:
 
 
 class PolicyErrors(DeskgateError):
-    """A set of policies cannot be used. `errors` is everything that is wrong with it, by file and place."""
+    """A set of policies cannot be used. `errors` is everything that is wrong with it, by file and place.
 
-    def __init__(self, errors: Iterable[PolicyError]) -> None:
+    `refused` is False when the set is in force all the same, and only could not be kept for the next start.
+    """
+
+    def __init__(self, errors: Iterable[PolicyError], *, refused: bool = True) -> None:
         self.errors = tuple(sorted(errors))
+        self.refused = refused
         super().__init__("\n".join(map(str, self.errors)))
 
 

@@ -74,9 +74,9 @@ def _whole(path: Path, problem: str, hint: str = "") -> PolicyError:
 
 
 def _listed(path: Path, errors: list[PolicyError]) -> list[Path]:
-    if not path.is_dir():
-        return [path]
     try:
+        if not path.is_dir():
+            return [path]
         found = sorted(p for p in path.iterdir() if _is_policy(p.name))
     except OSError as e:
         errors.append(_whole(path, f"cannot be read: {e.strerror or e}"))
