@@ -25,9 +25,17 @@ class Ask(NamedTuple):
     user_id: str = ""
     window_starts_at: Instant | None = None
     window_ends_at: Instant | None = None
+
+
+class Details(NamedTuple):
+    """What only expressions look at."""
+
     resource_id: str = ""
     attributes: Mapping[str, str] = NOTHING
     resource_attributes: Mapping[str, str] = NOTHING
+
+
+NO_DETAILS: Final = Details()
 
 
 class Shape(NamedTuple):
@@ -68,6 +76,16 @@ class Judged(NamedTuple):
     near: bool
 
 
+class Glance(NamedTuple):
+    """What of a question's facts cannot be told from the segment and the question's own words."""
+
+    shape: Shape
+    kind: str
+    segment: Segment
+    seat: Seated
+    window: Booked
+
+
 class Facts(NamedTuple):
     """All that rules can match on, but for expressions; and the figures they came from."""
 
@@ -102,51 +120,45 @@ def judge(limit: Limit, used: int, n: int, covered: bool, near_quota: int) -> Ju
     )
 
 
-def observe(tenant: Tenant, ask: Ask, now: Instant, freshness: Freshness) -> Facts:
-    """The facts of a question at an instant."""
+def glance(tenant: Tenant, ask: Ask, now: Instant) -> Glance:
+    """The least that tells one answer from another within a segment: the hot path looks at no more than this."""
     shape = SHAPES.get(ask.action, UNKNOWN_SHAPE)
     kind = "" if shape.reads else ask.kind
     segment = tenant.segment(kind, now)
-    state = segment.state
-    seated = shape.seats or (shape.feature and kind in tenant.per_user)
-    counted = kind != "" and shape.group is not None and (seated or not shape.feature)
-    position = tenant.seat(kind, ask.user_id) if seated else None
-    n = ask.quantity if shape.spends else 0
-    if n and ((shape.free_unlicensed and not ask.licensed) or (shape.assigns and position is not None)):
-        n = 0
-    own = pools = None
-    if counted:
-        limit = state.users if seated else state.amount
-        near_quota = tenant.terms.near_quota
-        own = judge(limit, tenant.used(kind, seated), n, state.covered, near_quota)
+    seat = Seated.UNSEATED
+    if shape.seats or (shape.feature and kind in tenant.per_user):
+        seat = _seat(tenant.seat(kind, ask.user_id), segment)
+    window = Booked.NONE
+    if ask.window_ends_at is not None and segment.covered:
+        end = segment.state.term_ends_at
+        window = Booked.BEYOND if end is not None and ask.window_ends_at > end else Booked.INSIDE
+    return Glance(shape, kind, segment, seat, window)
+
+
+def observe(tenant: Tenant, ask: Ask, seen: Glance, now: Instant, freshness: Freshness) -> Facts:
+    """All the facts of a question at an instant."""
+    shape, kind, segment, seat, window = seen
+    n = _consumed(shape, ask, seat)
+    own: Judged | None = None
+    pools: tuple[tuple[str, Judged, Instant], ...] = ()
+    if kind and shape.group is not None and (seat is not Seated.UNSEATED or not shape.feature):
+        seated = seat is not Seated.UNSEATED
+        limit = segment.state.users if seated else segment.state.amount
+        own = judge(limit, tenant.used(kind, seated), n, segment.covered, tenant.terms.near_quota)
         pools = tenant.pools(kind, seated, n, now)
-    return Facts(
-        shape,
-        ask.action,
-        kind,
-        segment,
-        ask.licensed or ask.action == "space.license",
-        _seat(position, segment) if seated else Seated.UNSEATED,
-        own,
-        pools or (),
-        n,
-        _booked(ask, segment) if ask.window_ends_at is not None else Booked.NONE,
-        freshness,
-    )
+    licensed = ask.licensed or ask.action == "space.license"
+    return Facts(shape, ask.action, kind, segment, licensed, seat, own, pools, n, window, freshness)
+
+
+def _consumed(shape: Shape, ask: Ask, seat: Seated) -> int:
+    """How many the action really takes: none unless it spends, for an unlicensed space, and for a seat already held."""
+    if not shape.spends or (shape.free_unlicensed and not ask.licensed):
+        return 0
+    return 0 if shape.assigns and seat is not Seated.NONE else ask.quantity
 
 
 def _seat(position: int | None, segment: Segment) -> Seated:
     if position is None:
         return Seated.NONE
-    state = segment.state
-    beyond = state.covered and state.users is not UNLIMITED and position >= state.users
-    return Seated.EXCESS if beyond else Seated.HELD
-
-
-def _booked(ask: Ask, segment: Segment) -> Booked:
-    state = segment.state
-    if not state.covered or ask.window_ends_at is None:
-        return Booked.NONE
-    return (
-        Booked.BEYOND if state.term_ends_at is not None and ask.window_ends_at > state.term_ends_at else Booked.INSIDE
-    )
+    users = segment.state.users
+    return Seated.EXCESS if segment.covered and users is not UNLIMITED and position >= users else Seated.HELD

@@ -100,19 +100,21 @@ class Tenant:
             self._seats[kind] = places
         return places.get((self.record.tenant_id, user_id))
 
+    def epoch(self, kind: str, now: Instant) -> tuple[Instant, ...]:
+        """What tells one state of the key groups that are judged with a key from another; usually there are none."""
+        groups = self.applied.table.groups
+        return tuple(self.segment(k, now).starts_at for keys in groups.values() if kind in keys for k in keys)
+
     def pools(self, kind: str, seated: bool, n: int, now: Instant) -> tuple[tuple[str, Judged, Instant], ...]:
         """Usage against the limit of each judged key group that holds the key: sums over its keys."""
         groups = self.applied.table.groups
-        if not groups:
-            return ()
         return tuple((name, *self._pool(keys, seated, n, now)) for name, keys in groups.items() if kind in keys)
 
     def _pool(self, keys: tuple[str, ...], seated: bool, n: int, now: Instant) -> tuple[Judged, Instant]:
         segments = [self.segment(k, now) for k in keys]
-        states = [s.state for s in segments]
-        limit = total(s.users if seated else s.amount for s in states)
+        limit = total(s.state.users if seated else s.state.amount for s in segments)
         used = sum(self.used(k, seated) for k in keys)
-        covered = any(s.covered for s in states)
+        covered = any(s.covered for s in segments)
         return judge(limit, used, n, covered, self.terms.near_quota), min(s.ends_at for s in segments)
 
 

@@ -53,19 +53,15 @@ class State(NamedTuple):
     cuts: tuple[str, ...] = ()
     """Names of the policy's cuts that hold."""
 
-    @property
-    def covered(self) -> bool:
-        """Whether some grant holds."""
-        return self.phase in COVERED
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """`state` holds during [starts_at, ends_at). `memo` is for whoever answers from it, and dies with it."""
+    """`state` holds during [starts_at, ends_at); `covered`: some grant holds. `memo` is for whoever answers from it."""
 
     starts_at: Instant
     ends_at: Instant
     state: State
+    covered: bool
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -164,7 +160,8 @@ def _timeline(edges: set[Instant], state: Callable[[Instant], State]) -> Timelin
             kept.append((start, now))
     starts = tuple(start for start, _ in kept)
     spans = pairwise((*starts, FOREVER))
-    return Timeline(tuple(Segment(a, b, s) for (a, b), (_, s) in zip(spans, kept, strict=True)), starts)
+    segments = (Segment(a, b, s, s.phase in COVERED) for (a, b), (_, s) in zip(spans, kept, strict=True))
+    return Timeline(tuple(segments), starts)
 
 
 def _runs(grants: Sequence[Grant], context: Context) -> list[Run]:

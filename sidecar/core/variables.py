@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sidecar.core.calendar import EPOCH_UTC
-from sidecar.core.facts import Ask, Facts
+from sidecar.core.facts import Ask, Details, Facts
 from sidecar.core.model import UNLIMITED, Instant
 from sidecar.core.rules import Used
 from sidecar.core.tenant import Tenant
 
 
-def variables(tenant: Tenant, ask: Ask, facts: Facts, now: Instant) -> Mapping[str, object]:
+def variables(tenant: Tenant, ask: Ask, details: Details, facts: Facts, now: Instant) -> Mapping[str, object]:
     """Every variable by name, timestamps as aware datetimes in UTC."""
     record, state = tenant.record, facts.segment.state
     return {
@@ -28,11 +28,11 @@ def variables(tenant: Tenant, ask: Ask, facts: Facts, now: Instant) -> Mapping[s
         "tenant.status": state.status.value,
         "tenant.standing": state.standing.value,
         "resource.kind": facts.kind,
-        "resource.id": ask.resource_id,
+        "resource.id": details.resource_id,
         "resource.licensed": ask.licensed,
-        "resource.attributes": dict(ask.resource_attributes),
+        "resource.attributes": dict(details.resource_attributes),
         "subject.user_id": ask.user_id,
-        "request.attributes": dict(ask.attributes),
+        "request.attributes": dict(details.attributes),
         "window.given": ask.window_ends_at is not None,
         "window.starts_at": _moment(ask.window_starts_at),
         "window.ends_at": _moment(ask.window_ends_at),

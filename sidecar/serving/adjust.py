@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
-from sidecar.core.errors import DeskgateError, InvalidRequest
+from sidecar.core.errors import InvalidRequest
 from sidecar.serving import codec
-from sidecar.serving.answers import Code
-
-
-class UsageRefused(DeskgateError):
-    """The store will not take a statement of usage; `code` says how the caller is told."""
-
-    def __init__(self, code: Code, problem: str) -> None:
-        super().__init__(problem)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +35,7 @@ class Adjusted(Protocol):
 
 
 class UsageWriter(Protocol):
-    """Where usage is stated: durable before it returns. Raises UsageRefused."""
+    """Where usage is stated: durable before it returns. Raises CannotAnswer."""
 
     def __call__(self, adjustment: Adjustment) -> Adjusted: ...
 

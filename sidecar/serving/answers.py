@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from sidecar.core.errors import DeskgateError
 
 
 class Code(IntEnum):
@@ -19,6 +21,17 @@ class Code(IntEnum):
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+
+
+NAMES: Final = {code: code.name for code in Code}
+
+
+class CannotAnswer(DeskgateError):
+    """A call that ends with another status than OK, though the request may be sound; `code` says which."""
+
+    def __init__(self, code: Code, problem: str) -> None:
+        super().__init__(problem)
+        self.code = code
 
 
 class Answer(NamedTuple):

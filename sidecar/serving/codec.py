@@ -6,9 +6,9 @@ from call to call. Each field lives in exactly one of them, so the whole is a va
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
@@ -16,74 +16,69 @@ from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
 from sidecar.core.actions import ACTIONS, ASSIGN, NEEDS_KIND
 from sidecar.core.decide import Advice, Decision, Figures
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.facts import Ask
+from sidecar.core.facts import Ask, Details
 from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Freshness, Instant, Limit
 from sidecar.core.timeline import Segment
+
+M = TypeVar("M", bound=Message)
 
 CHECK_BYTES: Final = 64 * 1024
 BATCH_BYTES: Final = 4 * 1024 * 1024
 BATCH_ITEMS: Final = 1000
 NAME_BYTES: Final = 256
-SHORT: Final = NAME_BYTES // 4
-"""A text of up to so many characters cannot have more than NAME_BYTES bytes."""
 MAX_QUANTITY: Final = 2**31
 MAX_UNITS: Final = 2**53
 MAX_WINDOW: Final = 3653 * DAY
 MAX_ATTRIBUTES: Final = 64
-FIRST_SECOND: Final = 0
-LAST_SECOND: Final = 253402300799
+LAST: Final = 253402300799_999999
+"""The last microsecond of the year 9999."""
+NO_WINDOW: Final = (None, None)
 
 
-def read_message(kind: type, data: bytes, limit: int) -> object:
+def read_message(kind: type[M], data: bytes, limit: int) -> M:
     """A message of `kind`. Raises InvalidRequest when `data` is too long or is none."""
     if len(data) > limit:
         raise InvalidRequest("request", f"{len(data)} bytes are more than the {limit} that are taken")
     try:
-        return kind.FromString(data)  # type: ignore[attr-defined]
+        return kind.FromString(data)
     except DecodeError as e:
         raise InvalidRequest("request", f"these bytes are no {kind.__name__}: {e}") from e
 
 
-def read_ask(message: pb.CheckRequest) -> Ask:
-    """The question in a message. Raises InvalidRequest naming the first field that is wrong."""
+def read_ask(message: pb.CheckRequest, size: int) -> Ask:
+    """The question in a message of `size` bytes. Raises InvalidRequest naming the first field that is wrong."""
     tenant_id, action, resource = message.tenant_id, message.action, message.resource
-    kind, resource_id, user_id = resource.kind, resource.id, message.subject.user_id
-    if not 0 < len(tenant_id) <= SHORT:
-        check_name("tenant_id", tenant_id)
-    if not 0 < len(action) <= SHORT:
-        check_name("action", action)
-    if len(kind) > SHORT or len(resource_id) > SHORT or len(user_id) > SHORT or len(message.request_id) > SHORT:
-        _check_optional(message)
+    kind, user_id = resource.kind, message.subject.user_id
     quantity = message.quantity if message.HasField("quantity") else 1
-    if not 1 <= quantity <= MAX_QUANTITY:
-        raise InvalidRequest("quantity", f"{quantity} is not between 1 and {MAX_QUANTITY}")
+    if size > NAME_BYTES:  # in fewer bytes no name and no number of attributes can be too long
+        _check_sizes(message)
+    if not tenant_id or not action or not 1 <= quantity <= MAX_QUANTITY or message.min_revision < 0:
+        _check_least(message, quantity)
     if not kind and ACTIONS.get(action) in NEEDS_KIND:
         raise InvalidRequest("resource.kind", f"{action} needs one")
     if action == ASSIGN:
         _check_assign(user_id, quantity)
-    if message.min_revision < 0:
-        raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
-    attributes, own = message.attributes, resource.attributes
-    if len(attributes) > MAX_ATTRIBUTES or len(own) > MAX_ATTRIBUTES:
-        raise InvalidRequest("attributes", f"more than {MAX_ATTRIBUTES} entries")
-    starts_at, ends_at = read_window(message.window) if message.HasField("window") else (None, None)
-    return Ask(
-        tenant_id,
-        action,
-        kind,
-        resource.licensed if resource.HasField("licensed") else True,
-        quantity,
-        user_id,
-        starts_at,
-        ends_at,
-        resource_id,
-        attributes,
-        own,
-    )
+    starts_at, ends_at = read_window(message.window) if message.HasField("window") else NO_WINDOW
+    licensed = resource.licensed if resource.HasField("licensed") else True
+    return Ask(tenant_id, action, kind, licensed, quantity, user_id, starts_at, ends_at)
+
+
+def read_details(message: pb.CheckRequest) -> Details:
+    """What only expressions look at."""
+    return Details(message.resource.id, message.attributes, message.resource.attributes)
 
 
 def read_window(window: pb.Window) -> tuple[Instant, Instant]:
     """Both ends of a window. Raises InvalidRequest when it is half given, reversed, empty or too long."""
+    starts, ends = window.starts_at, window.ends_at
+    starts_at = starts.seconds * SECOND + starts.nanos // 1000
+    ends_at = ends.seconds * SECOND + ends.nanos // 1000
+    if not (0 < starts_at < ends_at <= starts_at + MAX_WINDOW and ends_at <= LAST):
+        return _window_checked(window)
+    return starts_at, ends_at
+
+
+def _window_checked(window: pb.Window) -> tuple[Instant, Instant]:
     for name in ("starts_at", "ends_at"):
         if not window.HasField(name):
             raise InvalidRequest(f"window.{name}", "both ends of a window are needed")
@@ -98,10 +93,35 @@ def read_window(window: pb.Window) -> tuple[Instant, Instant]:
 
 def read_timestamp(field: str, stamp: Timestamp) -> Instant:
     """An instant, to the microsecond. Raises InvalidRequest outside 1970 to 9999."""
-    seconds, nanos = stamp.seconds, stamp.nanos
-    if not (FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < 1_000_000_000):
+    instant = stamp.seconds * SECOND + stamp.nanos // 1000
+    if not (0 <= instant <= LAST and 0 <= stamp.nanos < 1_000_000_000):
         raise InvalidRequest(field, "an instant of the years 1970 to 9999 is needed")
-    return seconds * SECOND + nanos // 1000
+    return instant
+
+
+def _check_least(message: pb.CheckRequest, quantity: int) -> None:
+    check_name("tenant_id", message.tenant_id)
+    check_name("action", message.action)
+    if not 1 <= quantity <= MAX_QUANTITY:
+        raise InvalidRequest("quantity", f"{quantity} is not between 1 and {MAX_QUANTITY}")
+    raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
+
+
+def _check_sizes(message: pb.CheckRequest) -> None:
+    check_name("tenant_id", message.tenant_id)
+    check_name("action", message.action)
+    optional = {
+        "resource.kind": message.resource.kind,
+        "resource.id": message.resource.id,
+        "subject.user_id": message.subject.user_id,
+        "request_id": message.request_id,
+    }
+    for field, text in optional.items():
+        if text:
+            check_name(field, text)
+    for field, entries in (("attributes", message.attributes), ("resource.attributes", message.resource.attributes)):
+        if len(entries) > MAX_ATTRIBUTES:
+            raise InvalidRequest(field, f"{len(entries)} entries are more than the {MAX_ATTRIBUTES} that are taken")
 
 
 def check_name(field: str, text: str) -> None:
@@ -109,18 +129,6 @@ def check_name(field: str, text: str) -> None:
     size = len(text.encode())
     if not 1 <= size <= NAME_BYTES:
         raise InvalidRequest(field, f"1 to {NAME_BYTES} bytes are needed, got {size}")
-
-
-def _check_optional(message: pb.CheckRequest) -> None:
-    fields = {
-        "resource.kind": message.resource.kind,
-        "resource.id": message.resource.id,
-        "subject.user_id": message.subject.user_id,
-        "request_id": message.request_id,
-    }
-    for field, text in fields.items():
-        if text:
-            check_name(field, text)
 
 
 def _check_assign(user_id: str, quantity: int) -> None:

@@ -6,25 +6,32 @@ from collections.abc import Sequence
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.decide import Outcome, decide, weigh
-from sidecar.core.facts import Facts, Judged, observe
+from sidecar.core.facts import Facts, Judged, glance, observe
 from sidecar.core.model import Freshness, Instant
 from sidecar.core.rules import Rule
 from sidecar.core.table import UNJUDGED, mismatches
 from sidecar.core.tenant import Tenant
 from sidecar.core.text import count
 from sidecar.core.variables import variables
-from sidecar.serving.codec import constant_part, read_ask, timeline_segment, varying_part
+from sidecar.serving.codec import constant_part, read_ask, read_details, timeline_segment, varying_part
 from sidecar.state.world import World
 
 
 def explain(
-    *, world: World, tenant: Tenant, message: pb.CheckRequest, at: Instant, freshness: Freshness, decision_id: str
+    *,
+    world: World,
+    tenant: Tenant,
+    message: pb.CheckRequest,
+    size: int,
+    at: Instant,
+    freshness: Freshness,
+    decision_id: str,
 ) -> bytes:
     """The bytes of an ExplainResponse for a tenant, judged at an instant. Raises InvalidRequest as a check does."""
-    ask = read_ask(message)
-    facts = observe(tenant, ask, at, freshness)
+    ask = read_ask(message, size)
+    facts = observe(tenant, ask, glance(tenant, ask, at), at, freshness)
     table, book = tenant.applied.table, world.book
-    outcomes = weigh(table.match(facts), variables(tenant, ask, facts, at))
+    outcomes = weigh(table.match(facts), variables(tenant, ask, read_details(message), facts, at))
     languages = book.languages.chain(message.locale, tenant.record.language)
     decision = decide(tenant=tenant, book=book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
     answer = pb.CheckResponse.FromString(

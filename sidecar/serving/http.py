@@ -27,6 +27,8 @@ IDLE_SECONDS: Final = 5.0
 """How long a peer may send or take nothing."""
 WHOLE_SECONDS: Final = 15.0
 """How long a connection may last, however it trickles."""
+POLL_SECONDS: Final = 0.1
+"""How often old connections and a wish to stop are looked at."""
 TEXT: Final = "text/plain; charset=utf-8"
 
 _log = log("http")
@@ -64,7 +66,9 @@ class HttpFront:
             self._server: Final = _Server(address, pages)
         except OSError as e:
             raise CannotListen(f"http_address: {address} cannot be listened on: {e.strerror or e}") from e
-        self._thread: Final = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread: Final = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True
+        )
 
     @property
     def address(self) -> Address:
@@ -149,7 +153,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Called twice a second by serve_forever."""
+        """Called by serve_forever every POLL_SECONDS."""
         self.cut_off(older_than=WHOLE_SECONDS)
 
     def cut_off(self, *, older_than: float) -> None:

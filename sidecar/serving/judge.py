@@ -7,26 +7,27 @@ What is remembered is bounded, since callers choose quantities and locales.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.decide import Decision, Outcome, decide, refuse, weigh
-from sidecar.core.facts import Ask, Facts, observe
+from sidecar.core.facts import Ask, Facts, Glance, glance, observe
 from sidecar.core.model import Freshness, Instant
 from sidecar.core.reasons import UNKNOWN_TENANT
 from sidecar.core.rules import Rule, Thresholds
 from sidecar.core.tenant import Tenant
 from sidecar.core.variables import variables
 from sidecar.observe.metrics import Metrics, Recorder
-from sidecar.serving.codec import constant_part, read_ask, varying_part
+from sidecar.serving.codec import constant_part, read_ask, read_details, varying_part
 from sidecar.state.world import World
 
 OTHER: Final = "other"
-THRESHOLDS: Final = Thresholds()
+DEFAULT_THRESHOLDS: Final = Thresholds()
 REMEMBERED: Final = 256
 """Answers that one segment remembers."""
 
 FreshnessOf = Callable[[Thresholds, Instant], Freshness]
+Memo = dict[object, "Remembered"]
 
 
 class Remembered:
@@ -40,6 +41,19 @@ class Remembered:
         self.rules: Final = rules
 
 
+class _Question(NamedTuple):
+    """All that an answer which is not remembered is worked out from."""
+
+    world: World
+    tenant: Tenant
+    ask: Ask
+    message: pb.CheckRequest
+    seen: Glance
+    now: Instant
+    freshness: Freshness
+    languages: tuple[str, ...]
+
+
 class Judge:
     """Answers questions about a world. Holds nothing that an answer depends on."""
 
@@ -48,92 +62,88 @@ class Judge:
         self._freshness_of: Final = freshness_of
 
     def answer(
-        self, world: World, message: pb.CheckRequest, now: Instant, decision_id: str, recorder: Recorder
+        self, world: World, message: pb.CheckRequest, size: int, now: Instant, decision_id: str, recorder: Recorder
     ) -> bytes:
-        """The bytes of a CheckResponse. Raises InvalidRequest naming the field that is wrong."""
-        ask = read_ask(message)
+        """The bytes of a CheckResponse to a message of `size` bytes. Raises InvalidRequest naming the field."""
+        ask = read_ask(message, size)
         tenant = world.tenant(ask.tenant_id)
         if tenant is None:
-            return self.refusal(world, message, UNKNOWN_TENANT, now, decision_id, recorder)
+            return self._refused(world, ask, message.locale, UNKNOWN_TENANT, now, decision_id, recorder)
+        applied = tenant.applied
         languages = world.book.languages.chain(message.locale, tenant.record.language)
-        freshness = self._freshness_of(tenant.applied.thresholds, now)
-        facts = observe(tenant, ask, now, freshness)
+        freshness = self._freshness_of(applied.thresholds, now)
+        seen = glance(tenant, ask, now)
         key = (
             ask.action,
-            facts.kind,
+            seen.kind,
             ask.quantity,
-            facts.n,
-            facts.licensed,
-            facts.seat,
-            facts.window,
+            ask.licensed,
+            seen.seat,
+            seen.window,
             freshness,
             languages,
-            facts.pools,
+            tenant.epoch(seen.kind, now) if applied.table.groups else None,
         )
-        memo = facts.segment.memo
+        memo = seen.segment.memo
         found: Remembered | None = memo.get(key)
         recorder.memo(found is not None)
-        if found is None:
-            found = self._remember(memo, key, self._first(world, tenant, ask, facts, languages))
-        if found.rules:
-            outcomes = weigh(found.rules, variables(tenant, ask, facts, now))
-            self._count_failures(outcomes)
-            found = self._weighed(memo, key, outcomes, world, tenant, ask, facts, languages)
+        if found is None or found.rules:
+            question = _Question(world, tenant, ask, message, seen, now, freshness, languages)
+            found = self._worked_out(question, memo, key, found)
         recorder.decision(found.slot)
         return found.constant + varying_part(world.revision, now, decision_id)
 
     def refusal(
-        self, world: World, message: pb.CheckRequest, code: str, now: Instant, decision_id: str, recorder: Recorder
+        self,
+        world: World,
+        message: pb.CheckRequest,
+        size: int,
+        code: str,
+        now: Instant,
+        decision_id: str,
+        recorder: Recorder,
     ) -> bytes:
-        """A denial for which nothing about the tenant is looked at."""
-        ask = read_ask(message)
-        book = world.book
-        decision = refuse(book, code, ask, book.languages.chain(message.locale, ""))
-        freshness = self._freshness_of(THRESHOLDS, now)
+        """A denial for which nothing about the tenant is looked at. Raises InvalidRequest naming the field."""
+        ask = read_ask(message, size)
+        return self._refused(world, ask, message.locale, code, now, decision_id, recorder)
+
+    def _refused(
+        self, world: World, ask: Ask, locale: str, code: str, now: Instant, decision_id: str, recorder: Recorder
+    ) -> bytes:
+        decision = refuse(world.book, code, ask, world.book.languages.chain(locale, ""))
         recorder.decision(self._slot(world, ask, decision))
+        freshness = self._freshness_of(DEFAULT_THRESHOLDS, now)
         return self._constant(world, decision, freshness) + varying_part(world.revision, now, decision_id)
 
-    def _first(self, world: World, tenant: Tenant, ask: Ask, facts: Facts, languages: tuple[str, ...]) -> Remembered:
-        """What to remember of a question asked for the first time: its answer, unless an expression has a say in it."""
-        rules = tenant.applied.table.match(facts)
-        if any(rule.when is not None for rule in rules):
-            return Remembered(b"", 0, rules)
-        return self._written(world, tenant, ask, facts, [Outcome(r) for r in rules], languages)
-
-    def _weighed(
-        self,
-        memo: dict[object, Remembered],
-        key: tuple[object, ...],
-        outcomes: Sequence[Outcome],
-        world: World,
-        tenant: Tenant,
-        ask: Ask,
-        facts: Facts,
-        languages: tuple[str, ...],
+    def _worked_out(
+        self, question: _Question, memo: Memo, key: tuple[object, ...], found: Remembered | None
     ) -> Remembered:
-        full = (key, tuple(o.held for o in outcomes))
-        found = memo.get(full)
+        """What a question comes to that was not remembered, or in which an expression has a say."""
+        _, tenant, ask, message, seen, now, freshness, _ = question
+        facts = observe(tenant, ask, seen, now, freshness)
+        rules = found.rules if found is not None else tenant.applied.table.match(facts)
+        if all(rule.when is None for rule in rules):
+            return _remember(memo, key, self._written(question, facts, [Outcome(rule) for rule in rules]))
         if found is None:
-            found = self._remember(memo, full, self._written(world, tenant, ask, facts, outcomes, languages))
-        return found
+            _remember(memo, key, Remembered(b"", 0, rules))
+        outcomes = weigh(rules, variables(tenant, ask, read_details(message), facts, now))
+        for outcome in outcomes:
+            if outcome.held is None:
+                self._metrics.when_error(outcome.rule.id)
+        full = (key, tuple(outcome.held for outcome in outcomes))
+        return memo.get(full) or _remember(memo, full, self._written(question, facts, outcomes))
 
-    def _written(
-        self,
-        world: World,
-        tenant: Tenant,
-        ask: Ask,
-        facts: Facts,
-        outcomes: Sequence[Outcome],
-        languages: tuple[str, ...],
-    ) -> Remembered:
-        decision = decide(tenant=tenant, book=world.book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
+    def _written(self, question: _Question, facts: Facts, outcomes: Sequence[Outcome]) -> Remembered:
+        world, ask = question.world, question.ask
+        decision = decide(
+            tenant=question.tenant,
+            book=world.book,
+            ask=ask,
+            facts=facts,
+            outcomes=outcomes,
+            languages=question.languages,
+        )
         return Remembered(self._constant(world, decision, facts.freshness), self._slot(world, ask, decision))
-
-    @staticmethod
-    def _remember(memo: dict[object, Remembered], key: tuple[object, ...], entry: Remembered) -> Remembered:
-        if len(memo) < REMEMBERED:
-            memo[key] = entry
-        return entry
 
     @staticmethod
     def _constant(world: World, decision: Decision, freshness: Freshness) -> bytes:
@@ -144,7 +154,8 @@ class Judge:
         reason = decision.reason.code if decision.reason else ""
         return self._metrics.decision_slot(action, decision.effect.value, reason)
 
-    def _count_failures(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            if outcome.held is None:
-                self._metrics.when_error(outcome.rule.id)
+
+def _remember(memo: Memo, key: tuple[object, ...], entry: Remembered) -> Remembered:
+    if len(memo) < REMEMBERED:
+        memo[key] = entry
+    return entry

@@ -6,18 +6,27 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
-from sidecar.core.errors import DeskgateError, InvalidRequest
-from sidecar.core.model import Freshness, Instant
+from sidecar.core.errors import InvalidRequest
+from sidecar.core.model import Instant
 from sidecar.core.reasons import REVISION_NOT_REACHED, UNKNOWN_TENANT
 from sidecar.observe.metrics import Metrics, Recorder
-from sidecar.serving import codec
-from sidecar.serving.adjust import UsageRefused, UsageWriter, read_adjustment
-from sidecar.serving.answers import Answer, Code
+from sidecar.serving.adjust import UsageWriter, read_adjustment
+from sidecar.serving.answers import NAMES, Answer, CannotAnswer, Code
+from sidecar.serving.codec import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    CHECK_BYTES,
+    batch_error,
+    batch_item,
+    read_ask,
+    read_message,
+    read_timestamp,
+)
 from sidecar.serving.explain import explain
 from sidecar.serving.judge import FreshnessOf, Judge
 from sidecar.state.world import World, Worlds
@@ -28,14 +37,6 @@ LONGEST_WAIT: Final = 2.0
 MARGIN: Final = 0.05
 """Seconds before the caller's deadline at which waiting ends, so that the denial still arrives."""
 log: Final = structlog.get_logger(__name__)
-
-
-class Unready(DeskgateError):
-    """A call that cannot be answered now, through no fault of its own."""
-
-    def __init__(self, code: Code, problem: str) -> None:
-        super().__init__(problem)
-        self.code = code
 
 
 class Service:
@@ -60,8 +61,9 @@ class Service:
         self._adjust: Final = adjust
         self._judge: Final = Judge(metrics=metrics, freshness_of=freshness_of)
         self._waiting: Final = threading.BoundedSemaphore(max_waiting)
-        self._ids: Final = map(f"{instance}-{{}}".format, itertools.count(1))
-        self._methods: Final[Mapping[str, Callable[[bytes, float | None], Answer]]] = {
+        self._instance: Final = instance
+        self._counter: Final = itertools.count(1)
+        self._methods: Final[Mapping[str, Callable[[bytes, float | None, Recorder], bytes]]] = {
             "Check": self._check,
             "CheckBatch": self._check_batch,
             "Explain": self._explain,
@@ -77,83 +79,86 @@ class Service:
         """Answers a call. `remaining`: seconds to the caller's deadline; None: there is none. Never raises."""
         started = time.perf_counter()
         recorder = self._metrics.recorder()
-        if remaining is not None and remaining <= 0:
-            answer = Answer(Code.DEADLINE_EXCEEDED, detail="the deadline had passed before work began")
-        else:
-            answer = self._guarded(method, request, remaining)
-        recorder.call(method, answer.code.name)
+        try:
+            if remaining is not None and remaining <= 0:
+                raise CannotAnswer(Code.DEADLINE_EXCEEDED, "the deadline had passed before work began")
+            answer = Answer(Code.OK, self._methods[method](request, remaining, recorder))
+        except InvalidRequest as e:
+            answer = Answer(Code.INVALID_ARGUMENT, detail=str(e))
+        except CannotAnswer as e:
+            answer = Answer(e.code, detail=str(e))
+        except Exception:
+            log.exception("call failed", method=method)
+            answer = Answer(
+                Code.INTERNAL, detail="the sidecar failed: its log says more"
+            )
+        recorder.call(method, NAMES[answer.code])
         if method == "Check":
             recorder.latency(time.perf_counter() - started)
         return answer
 
-    def _guarded(self, method: str, request: bytes, remaining: float | None) -> Answer:
-        try:
-            return self._methods[method](request, remaining)
-        except InvalidRequest as e:
-            return Answer(Code.INVALID_ARGUMENT, detail=str(e))
-        except UsageRefused as e:
-            return Answer(e.code, detail=str(e))
-        except Unready as e:
-            return Answer(e.code, detail=str(e))
-        except Exception:
-            log.exception("call failed", method=method)
-            return Answer(Code.INTERNAL, detail="this call failed through a fault of the sidecar's: its log says more")
-
-    def _check(self, request: bytes, remaining: float | None) -> Answer:
-        message = cast("pb.CheckRequest", codec.read_message(pb.CheckRequest, request, codec.CHECK_BYTES))
-        recorder = self._metrics.recorder()
+    def _check(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
+        message = read_message(pb.CheckRequest, request, CHECK_BYTES)
         world = self._world(message.min_revision, remaining)
-        now, decision_id = self._now(), next(self._ids)
         if world.revision < message.min_revision:
-            answer = self._judge.refusal(world, message, REVISION_NOT_REACHED, now, decision_id, recorder)
-        else:
-            answer = self._judge.answer(world, message, now, decision_id, recorder)
-        return Answer(Code.OK, answer)
+            return self._late(world, message, len(request), self._now(), recorder)
+        return self._judge.answer(world, message, len(request), self._now(), self._next_id(), recorder)
 
-    def _check_batch(self, request: bytes, remaining: float | None) -> Answer:
-        message = cast("pb.CheckBatchRequest", codec.read_message(pb.CheckBatchRequest, request, codec.BATCH_BYTES))
-        if not 1 <= len(message.items) <= codec.BATCH_ITEMS:
-            raise InvalidRequest("items", f"1 to {codec.BATCH_ITEMS} are needed, got {len(message.items)}")
+    def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
+        message = read_message(pb.CheckBatchRequest, request, BATCH_BYTES)
+        if not 1 <= len(message.items) <= BATCH_ITEMS:
+            raise InvalidRequest("items", f"1 to {BATCH_ITEMS} are needed, got {len(message.items)}")
         if message.min_revision < 0:
             raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
         world = self._world(message.min_revision, remaining)
-        now, recorder = self._now(), self._metrics.recorder()
-        reached = world.revision >= message.min_revision
-        return Answer(Code.OK, b"".join(self._item(world, i, now, reached, recorder) for i in message.items))
+        late = world.revision < message.min_revision
+        now = self._now()
+        return b"".join([self._item(world, item, now, late, recorder) for item in message.items])
 
-    def _item(self, world: World, item: pb.CheckRequest, now: Instant, reached: bool, recorder: Recorder) -> bytes:
+    def _item(self, world: World, item: pb.CheckRequest, now: Instant, late: bool, recorder: Recorder) -> bytes:
         try:
-            if reached:
-                answer = self._judge.answer(world, item, now, next(self._ids), recorder)
-            else:
-                answer = self._judge.refusal(world, item, REVISION_NOT_REACHED, now, next(self._ids), recorder)
+            size = item.ByteSize()
+            if size > CHECK_BYTES:
+                raise InvalidRequest("request", f"{size} bytes are more than the {CHECK_BYTES} that are taken")
+            if late:
+                return batch_item(self._late(world, item, size, now, recorder))
+            return batch_item(self._judge.answer(world, item, size, now, self._next_id(), recorder))
         except InvalidRequest as e:
-            return codec.batch_error(e)
-        return codec.batch_item(answer)
+            return batch_error(e)
 
-    def _explain(self, request: bytes, remaining: float | None) -> Answer:
-        message = cast("pb.ExplainRequest", codec.read_message(pb.ExplainRequest, request, codec.CHECK_BYTES))
-        check, decision_id = message.check, next(self._ids)
+    def _late(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
+        return self._judge.refusal(world, message, size, REVISION_NOT_REACHED, now, self._next_id(), recorder)
+
+    def _explain(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
+        message = read_message(pb.ExplainRequest, request, CHECK_BYTES)
+        check, size = message.check, len(request)
         world = self._world(check.min_revision, remaining)
-        now, recorder = self._now(), self._metrics.recorder()
+        now = self._now()
+        at = read_timestamp("at", message.at) if message.HasField("at") else now
+        read_ask(check, size)
         tenant = world.peek(check.tenant_id)
         late = world.revision < check.min_revision
         if tenant is None or late:
             code = REVISION_NOT_REACHED if late else UNKNOWN_TENANT
-            answer = self._judge.refusal(world, check, code, now, decision_id, recorder)
-            return Answer(Code.OK, pb.ExplainResponse(answer=pb.CheckResponse.FromString(answer)).SerializeToString())
-        at = codec.read_timestamp("at", message.at) if message.HasField("at") else now
-        freshness: Freshness = self._freshness_of(tenant.applied.thresholds, now)
-        payload = explain(
-            world=world, tenant=tenant, message=check, at=at, freshness=freshness, decision_id=decision_id
+            answer = self._judge.refusal(world, check, size, code, now, self._next_id(), recorder)
+            return pb.ExplainResponse(answer=pb.CheckResponse.FromString(answer)).SerializeToString()
+        freshness = self._freshness_of(tenant.applied.thresholds, now)
+        return explain(
+            world=world,
+            tenant=tenant,
+            message=check,
+            size=size,
+            at=at,
+            freshness=freshness,
+            decision_id=self._next_id(),
         )
-        return Answer(Code.OK, payload)
 
-    def _adjust_usage(self, request: bytes, remaining: float | None) -> Answer:
-        message = cast("pb.AdjustUsageRequest", codec.read_message(pb.AdjustUsageRequest, request, codec.CHECK_BYTES))
-        done = self._adjust(read_adjustment(message))
-        response = pb.AdjustUsageResponse(units=done.units, seats=done.seats, revision=done.revision)
-        return Answer(Code.OK, response.SerializeToString())
+    def _adjust_usage(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
+        done = self._adjust(read_adjustment(read_message(pb.AdjustUsageRequest, request, CHECK_BYTES)))
+        return pb.AdjustUsageResponse(units=done.units, seats=done.seats, revision=done.revision).SerializeToString()
+
+    def _next_id(self) -> str:
+        return f"{self._instance}-{next(self._counter)}"
 
     def _world(self, min_revision: int, remaining: float | None) -> World:
         """The current world, or, once a wait that is bounded in time and number is over, whatever there is by then."""
@@ -161,12 +166,12 @@ class Service:
         if world is not None and world.revision < min_revision:
             world = self._wait(min_revision, remaining)
         if world is None:
-            raise Unready(Code.UNAVAILABLE, "no complete entitlement data is in place yet")
+            raise CannotAnswer(Code.UNAVAILABLE, "no complete entitlement data is in place yet")
         return world
 
     def _wait(self, min_revision: int, remaining: float | None) -> World | None:
         if not self._waiting.acquire(blocking=False):
-            raise Unready(Code.RESOURCE_EXHAUSTED, "too many calls are waiting for a min_revision")
+            raise CannotAnswer(Code.RESOURCE_EXHAUSTED, "too many calls are waiting for a min_revision")
         try:
             timeout = LONGEST_WAIT if remaining is None else min(LONGEST_WAIT, remaining - MARGIN)
             return self._worlds.wait_for(min_revision, max(0.0, timeout))
