@@ -96,7 +96,7 @@ def _verdict(file: File, path: Path, rule: Mapping[str, Any]) -> Iterator[Policy
         yield file.error(path, "a rule that denies needs a reason", "", at_key)
     if "actions" not in rule and "action_groups" not in rule:
         yield file.error(path, "the rule is for no action", 'add actions or action_groups; all: actions: ["*"]', at_key)
-    if effect != Effect.DENY:
+    if effect == Effect.ALLOW or "effect" not in rule:
         for name in (n for n in _ONLY_OF_DENIALS if n in rule):
             key = (*path, name)
             yield file.error(key, f"{name} belongs to effect: deny", "leave it out", file.tree.key_place(key))

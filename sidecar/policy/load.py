@@ -45,7 +45,7 @@ def load_sources(sources: Sources) -> PolicySet:
 
 def _document(file: File, errors: list[PolicyError]) -> PolicyDocument | None:
     """The file's document; its errors are added to those given."""
-    errors += [PolicyError(file.name, *f.place, "", f.problem, f.hint) for f in file.tree.faults]
+    errors += [file.error(f.path, f.problem, f.hint, f.place) for f in file.tree.faults]
     if not file.tree.whole:
         return None
     try:

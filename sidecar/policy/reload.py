@@ -79,7 +79,8 @@ class PolicyWatcher:
     """A thread that looks at the policy files and tells of every new set.
 
     `on_change` is called with each good set, also with the one in force when bad files become good again; `on_error`
-    once for each distinct bad content, and, with `refused` False, when a good set cannot be kept. Both are called on the watcher's thread.
+    once for each distinct bad content and, with `refused` False, when a good set cannot be kept. Both are called on the
+    watcher's thread.
     """
 
     def __init__(

@@ -41,6 +41,7 @@ class Fault:
     place: Place
     problem: str
     hint: str = ""
+    path: Path = ()
 
 
 @dataclass(slots=True)
@@ -170,13 +171,15 @@ class _Builder:
         self._next()
         extra = self._next()
         if not isinstance(extra, yaml.StreamEndEvent):
-            self._fault(extra, "a second document starts here", "one file holds one policy: make it a file of its own")
+            self._fault(
+                extra, (), "a second document starts here", "one file holds one policy: make it a file of its own"
+            )
 
     def _next(self) -> Any:
         return next(self._events)
 
-    def _fault(self, event: Any, problem: str, hint: str = "") -> None:
-        self._tree.faults.append(Fault(_start(event), problem, hint))
+    def _fault(self, event: Any, path: Path, problem: str, hint: str = "") -> None:
+        self._tree.faults.append(Fault(_start(event), problem, hint, path))
 
     def _node(self, event: Any, path: Path) -> Any:
         self._tree.places[path] = _start(event)
@@ -194,13 +197,13 @@ class _Builder:
         anchor = event.anchor
         if isinstance(event, yaml.AliasEvent):
             self._tree.broken.add(path)
-            self._fault(event, f"aliases are not allowed: *{anchor}", "write the value out")
+            self._fault(event, path, f"aliases are not allowed: *{anchor}", "write the value out")
             return
         if anchor is not None:
-            self._fault(event, f"anchors are not allowed: &{anchor}", "write the value out where it is needed")
+            self._fault(event, path, f"anchors are not allowed: &{anchor}", "write the value out where it is needed")
         if event.tag is not None:
             self._tree.broken.add(path)
-            self._fault(event, f"tags are not allowed: {event.tag}", "leave it out; a text goes in quotes")
+            self._fault(event, path, f"tags are not allowed: {event.tag}", "leave it out; a text goes in quotes")
 
     def _scalar(self, event: Any) -> Any:
         if not event.implicit[0]:
@@ -232,14 +235,14 @@ class _Builder:
         key = self._node(event, (*path, _NOWHERE))
         if isinstance(key, str):
             if first := self._tree.keys.get((*path, key)):
-                self._fault(event, f"duplicate key {key!r}", f"it is given on line {first[0]} already")
+                self._fault(event, path, f"duplicate key {key!r}", f"it is given on line {first[0]} already")
             return key
         if isinstance(key, Unquoted | bool):
             text = key.text if isinstance(key, Unquoted) else event.value
             kind = key.kind if isinstance(key, Unquoted) else "boolean"
-            self._fault(event, f"a key must be text, and YAML reads {text!r} as a {kind}", f'write "{text}"')
+            self._fault(event, path, f"a key must be text, and YAML reads {text!r} as a {kind}", f'write "{text}"')
         elif key is not None:
-            self._fault(event, "a key must be text", "a list or mapping cannot be one")
+            self._fault(event, path, "a key must be text", "a list or mapping cannot be one")
         return None
 
 
