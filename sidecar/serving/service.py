@@ -89,9 +89,7 @@ class Service:
             answer = Answer(e.code, detail=str(e))
         except Exception:
             log.exception("call failed", method=method)
-            answer = Answer(
-                Code.INTERNAL, detail="the sidecar failed: its log says more"
-            )
+            answer = Answer(Code.INTERNAL, detail="the sidecar failed: its log says more")
         recorder.call(method, NAMES[answer.code])
         if method == "Check":
             recorder.latency(time.perf_counter() - started)

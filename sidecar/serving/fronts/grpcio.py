@@ -59,6 +59,7 @@ class GrpcioFront:
         self._health: Final = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=self._beside
         )
+        self._health.Check = _Beside(self._health.Check, self._beside)  # type: ignore[method-assign]
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
@@ -115,7 +116,7 @@ class _Handler(grpc.GenericRpcHandler):
     def __init__(self, service: Service, pool: BoundedPool, beside: ThreadPoolExecutor) -> None:
         self._pool: Final = pool
         self._handlers: Final = {f"/{SERVICE}/{m}": _unary(_behavior(service, m)) for m in service.methods}
-        self._refusal: Final = _unary(_Refuse(beside))
+        self._refusal: Final = _unary(_Beside(_refuse, beside))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         handler = self._handlers.get(handler_call_details.method)
@@ -139,16 +140,21 @@ def _behavior(service: Service, method: str) -> Behavior:
     return answer
 
 
-class _Refuse:
-    """Refuses a call. grpcio runs it on the pool that it names, so that it does not wait behind the calls in flight."""
+class _Beside:
+    """A behavior that grpcio runs on the pool it names, so that it does not wait behind the calls in flight."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, behavior: Callable[[Any, grpc.ServicerContext], Any], pool: ThreadPoolExecutor) -> None:
+        self._behavior: Final = behavior
         self.experimental_thread_pool: Final = pool
 
-    def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
-        context.set_details("too many calls in flight: try again with backoff")
-        return b""
+    def __call__(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._behavior(request, context)
+
+
+def _refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+    context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    context.set_details("too many calls in flight: try again with backoff")
+    return b""
 
 
 def _clear_stale(path: Path) -> None:

@@ -1,0 +1,228 @@
+"""What a front adds to the service: bounds, deadlines, health, reflection, sockets, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from sidecar.serving.answers import Code
+from sidecar.serving.fronts.grpcio import CannotListen, GrpcioFront
+from sidecar.serving.service import SERVICE
+from tests.contract.conftest import Stage, front_of, over_grpc
+from tests.contract.test_authorization import ACME, _Adjusted, adjustment, request
+
+WAIT = 10.0
+
+
+class Gate:
+    """An AdjustUsage that is held until the test lets it go, and knows how many began."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.began = threading.Semaphore(0)
+        self.ended = 0
+
+    def __call__(self, _: object) -> Any:
+        self.began.release()
+        assert self.opened.wait(WAIT)
+        self.ended += 1
+        return _Adjusted
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self.began.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def gate(stage: Stage) -> Iterator[Gate]:
+    gate = Gate()
+    stage.adjust = gate
+    stage.put(ACME)
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def narrow(stage: Stage) -> Iterator[GrpcioFront]:
+    """One thread at work, two calls in flight."""
+    front = front_of(stage, address="127.0.0.1:0", threads=1, max_in_flight=2)
+    front.start()
+    yield front
+    front.stop(0)
+
+
+@pytest.fixture
+def channel(narrow: GrpcioFront) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{narrow.port}") as channel:
+        yield channel
+
+
+ADJUST = adjustment(delta=1).SerializeToString()
+CHECK = request().SerializeToString()
+
+
+def in_flight(front: GrpcioFront, count: int) -> None:
+    deadline = threading.Event()
+    for _ in range(1000):
+        if front.in_flight == count:
+            return
+        deadline.wait(0.01)
+    pytest.fail(f"{front.in_flight} calls in flight, not {count}")
+
+
+def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
+    stage: Stage, narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(2)]
+        gate.wait_for(1)
+        in_flight(narrow, 2)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.RESOURCE_EXHAUSTED
+        gate.opened.set()
+        assert [h.result()[0] for h in held] == [Code.OK, Code.OK]
+    in_flight(narrow, 0)
+    assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+    assert b"deskgate_calls_shed_total 1.0" in stage.metrics.exposition()[0]
+
+
+def test_calls_that_are_cancelled_leave_no_count_behind(narrow: GrpcioFront, channel: grpc.Channel, gate: Gate) -> None:
+    method = channel.unary_unary(f"/{SERVICE}/AdjustUsage")
+    calls = [method.future(ADJUST, timeout=WAIT) for _ in range(2)]
+    gate.wait_for(1)
+    in_flight(narrow, 2)
+    for call in calls:
+        call.cancel()
+    gate.opened.set()
+    in_flight(narrow, 0)
+    assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+
+
+def test_a_call_whose_deadline_passed_while_it_waited_is_not_worked_on(
+    narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT)
+        gate.wait_for(1)
+        assert over_grpc(channel, "AdjustUsage", ADJUST, 0.05)[0] is Code.DEADLINE_EXCEEDED
+        gate.opened.set()
+        assert first.result()[0] is Code.OK
+    in_flight(narrow, 0)
+    assert gate.ended == 1
+
+
+def test_an_expired_deadline_is_told_without_work(stage: Stage) -> None:
+    answer = stage.service.handle("AdjustUsage", ADJUST, (), 0.0)
+    assert answer.code is Code.DEADLINE_EXCEEDED
+
+
+def test_waiting_for_a_revision_is_bounded_apart(stage: Stage) -> None:
+    stage.put(ACME)
+    waiting = request(min_revision=99).SerializeToString()
+    answers: list[Code] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(stage.service.handle("Check", waiting, (), 1.0).code))
+        for _ in range(stage.max_waiting + 3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert sorted(answers) == [Code.OK] * stage.max_waiting + [Code.RESOURCE_EXHAUSTED] * 3
+
+
+def test_started_calls_end_before_the_front_does(stage: Stage, gate: Gate) -> None:
+    front = front_of(stage, address="127.0.0.1:0")
+    front.start()
+    front.serving(True)
+    with grpc.insecure_channel(f"127.0.0.1:{front.port}") as channel, ThreadPoolExecutor() as pool:
+        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(3)]
+        gate.wait_for(3)
+        stopping = pool.submit(front.stop, WAIT)
+        with grpc.insecure_channel(f"127.0.0.1:{front.port}") as late, pytest.raises(grpc.RpcError):
+            while True:  # until the listening socket is closed
+                late.unary_unary(f"/{SERVICE}/Check")(CHECK, timeout=1.0)
+        gate.opened.set()
+        assert [h.result()[0] for h in held] == [Code.OK] * 3
+        stopping.result(WAIT)
+
+
+def test_health_follows_what_is_said(narrow: GrpcioFront, channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    for name in ("", SERVICE):
+        check = health_pb2.HealthCheckRequest(service=name)
+        assert stub.Check(check, timeout=WAIT).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    narrow.serving(True)
+    assert stub.Check(health_pb2.HealthCheckRequest(), timeout=WAIT).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_is_answered_while_calls_are_refused(narrow: GrpcioFront, channel: grpc.Channel, gate: Gate) -> None:
+    narrow.serving(True)
+    with ThreadPoolExecutor() as pool:
+        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(2)]
+        in_flight(narrow, 2)
+        stub = health_pb2_grpc.HealthStub(channel)
+        assert stub.Check(health_pb2.HealthCheckRequest(), timeout=WAIT).status == 1
+        gate.opened.set()
+        assert [h.result()[0] for h in held] == [Code.OK, Code.OK]
+
+
+def test_reflection_lists_the_service(narrow: GrpcioFront, channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    (answer,) = stub.ServerReflectionInfo(asked, timeout=WAIT)
+    assert SERVICE in {s.name for s in answer.list_services_response.service}
+
+
+def test_an_unknown_method(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary(f"/{SERVICE}/Frobnicate")(b"", timeout=WAIT)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_the_sockets_mode_is_set(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "made" / "s"
+    front = front_of(stage, socket_path=path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    front.start()
+    front.stop(0)
+    assert not path.exists()
+
+
+def test_a_stale_socket_is_replaced(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    front = front_of(stage, socket_path=path)
+    front.start()
+    stage.put(ACME)
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+    front.stop(0)
+
+
+def test_a_socket_in_use_and_a_file_in_its_place_are_refused(stage: Stage, tmp_path: Path) -> None:
+    used, file = tmp_path / "used", tmp_path / "file"
+    file.write_text("precious")
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(used))
+        living.listen()
+        with pytest.raises(CannotListen, match="another process listens"):
+            front_of(stage, socket_path=used)
+    with pytest.raises(CannotListen, match="is not a socket"):
+        front_of(stage, socket_path=file)
+    assert file.read_text() == "precious"
+
+
+def test_an_address_in_use_is_refused(stage: Stage, narrow: GrpcioFront) -> None:
+    with pytest.raises(CannotListen, match="grpc_address"):
+        front_of(stage, address=f"127.0.0.1:{narrow.port}")
