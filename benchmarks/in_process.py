@@ -59,13 +59,11 @@ def service_of(records: Sequence[tuple[str, bytes]], freshness: Freshness = Fres
     from sidecar.core.book import Book
     from sidecar.observe.metrics import Metrics
     from sidecar.policy.load import load
-    from sidecar.serving.adjust import Adjustment, UsageRefused
-    from sidecar.serving.answers import Code
     from sidecar.serving.service import Service
     from sidecar.state.world import Worlds
 
-    def refuse(adjustment: Adjustment) -> object:
-        raise UsageRefused(Code.UNAVAILABLE, f"there is no store for {adjustment.key}")
+    def refuse(adjustment: object) -> object:
+        raise RuntimeError(f"there is no store for {adjustment}")
 
     worlds = Worlds(book=Book(load([POLICIES])), compiled_bound=10_000, on_invalid=_refuse_record)
     worlds.publish(store_id="bench", revision=1, snapshot=True, changes=records)

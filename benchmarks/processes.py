@@ -101,7 +101,7 @@ def responder(folder: Path, *, unix: bool, answer_bytes: int = 300) -> Iterator[
     command = [sys.executable, "-m", "benchmarks.responder", str(SERVER_CORE), target, str(answer_bytes)]
     server = Server(command, env={}, log=folder / "responder.log", core=SERVER_CORE)
     try:
-        server.wait_until(lambda: listening(target))
+        server.wait_until(lambda: b"ready" in server.log.read_bytes())
         yield target
     finally:
         server.stop(signal.SIGKILL)
