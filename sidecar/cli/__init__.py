@@ -1,0 +1,94 @@
+"""The command line, `deskgate`. A sub-command is imported when it is called: the others do not pay for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command, get_group
+
+from sidecar.core.errors import DeskgateError
+
+USAGE: Final = 2
+"""Exit status for what cannot be done as asked."""
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("sidecar.cli.serve:serve", "Run the sidecar."),
+    "check": ("sidecar.cli.check:check", "Ask a sidecar: may this tenant do this now?"),
+    "explain": ("sidecar.cli.check:explain", "Ask a sidecar why, at any instant."),
+    "health": ("sidecar.cli.health:health", "Ask a sidecar whether it is serving."),
+    "policy": ("sidecar.cli.policy:app", "Check policies, and print their JSON schema."),
+    "config": ("sidecar.cli.config:app", "Show the settings and where each comes from."),
+    "clock": ("sidecar.cli.clock:app", "Show and settle the instant that a sidecar decides by."),
+    "tenant": ("sidecar.cli.store:APPS", "Tenants: create, change, block, archive, show."),
+    "product": ("sidecar.cli.store:APPS", "Products: what is sold, and what each grants."),
+    "order": ("sidecar.cli.store:APPS", "Orders: NEW, RENEW and UPGRADE."),
+    "account": ("sidecar.cli.store:APPS", "Accounts billed from a balance."),
+    "usage": ("sidecar.cli.store:APPS", "Usage and seats: what exists."),
+    "store": ("sidecar.cli.store:APPS", "The central store's file."),
+    "demo": ("sidecar.cli.store:APPS", "Tenants to try things on."),
+}
+"""Name to where it is found, and what it is for. There stands a command's function, a Typer app, or apps by name."""
+
+
+class _Lazy(TyperCommand):
+    """Stands for a sub-command in lists and help; the real one is imported when it is called."""
+
+    def __init__(self, name: str, place: str, about: str) -> None:
+        super().__init__(name, help=about)
+        self._place: Final = place
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return _imported(str(self.name), self._place).make_context(info_name, args, parent=parent, **extra)
+
+
+def _imported(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, Mapping):
+        found = found[name]
+    if isinstance(found, typer.Typer):
+        return get_group(found)
+    app = typer.Typer(add_completion=False)
+    app.command(name)(found)
+    return get_command(app)
+
+
+def root() -> Any:
+    """The whole command, for `main` and for tests."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False)
+    app.callback()(_options)
+    group = get_group(app)
+    for name, (place, about) in COMMANDS.items():
+        group.add_command(_Lazy(name, place, about))
+    return group
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from sidecar.version import VERSION
+
+        typer.echo(f"deskgate {VERSION}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+]
+
+
+def _options(version: Version = False) -> None:
+    """deskgate: the entitlement gate beside every Desking instance."""
+
+
+def main() -> None:
+    """Runs the command line. What deskgate refuses on purpose is told in a line or a few, without a traceback."""
+    try:
+        root()(prog_name="deskgate")
+    except DeskgateError as e:
+        sys.stderr.write(f"deskgate: {e}\n")
+        sys.exit(USAGE)

@@ -1,0 +1,5 @@
+"""`python -m sidecar` is `deskgate`."""
+
+from sidecar.cli import main
+
+main()
