@@ -15,6 +15,7 @@ from sidecar.core.standing import pay_owed, settle
 from sync.store import holdings, schema
 from sync.store.db import Writing
 from sync.store.errors import Refused
+from sync.store.terms import in_calendar
 
 A: Final = schema.account
 LARGEST: Final = 10**12 * MICROS
@@ -139,6 +140,7 @@ def _account(**fields: Any) -> Account:
     for name in ("balance", "charge", "allowed_balance"):
         if abs(fields[name]) > LARGEST:
             raise InvalidRequest(name, f"at most {LARGEST // MICROS}")
+    in_calendar("first_due", fields["anchor"])
     if not 0 <= fields["deferral_days"] <= LONGEST_DEFERRAL:
         raise InvalidRequest("deferral_days", f"0 to {LONGEST_DEFERRAL}")
     try:

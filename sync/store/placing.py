@@ -197,11 +197,15 @@ def _renewed(wanted: Wanted, ask: Ask, history: History, now: Instant) -> Line:
     old = max(history.paid(wanted.product.id), key=lambda line: line.end, default=None)
     if old is None:
         raise Refused("NOTHING_TO_RENEW", f"no paid term of {wanted.product.id} is on record: place a NEW order")
+    if old.end == FOREVER:
+        raise Refused(
+            "END_NOT_LATER", f"the term of {wanted.product.id} has no end: there is nothing later to renew it to"
+        )
     start, anchor = _renewal_start(old, ask, now)
     end, anchor = _term_end(ask.term, start, anchor, history.zone)
     if end <= old.end:
-        until = "has no end" if old.end == FOREVER else f"ends at {format_instant(old.end)}"
-        raise Refused("END_NOT_LATER", f"the term of {wanted.product.id} {until} already: a renewal must end later")
+        until = format_instant(old.end)
+        raise Refused("END_NOT_LATER", f"the term of {wanted.product.id} ends at {until}: a renewal must end later")
     _refuse_empty(wanted.product.id, start, end)
     return _line(wanted, start, end, anchor=anchor)
 

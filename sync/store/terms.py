@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sidecar.core.calendar import add_period, parse_instant, to_instant, to_local
+from sidecar.core.calendar import LATEST, add_period, parse_instant, to_instant, to_local
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import FOREVER, UNLIMITED, Grant, Instant, Limit, Period
 from sync.store.products import Product, TemplateEntry
@@ -60,10 +60,18 @@ class Term:
     ends_at: Instant | None = None
 
     def __post_init__(self) -> None:
+        in_calendar("starts", self.starts_at)
+        in_calendar("ends", None if self.ends_at == FOREVER else self.ends_at)
         if self.length is not None and self.ends_at is not None:
             raise InvalidRequest("term", "give a length or an end, not both")
         if self.length is not None and not _sensible(self.length):
             raise InvalidRequest("term", f"a length is 1 to {LONGEST} months, or 1 to {LONGEST * 30} days")
+
+
+def in_calendar(field: str, instant: Instant | None) -> None:
+    """Raises InvalidRequest when an instant lies outside the years 1970 to 9999."""
+    if instant is not None and not 0 <= instant <= LATEST:
+        raise InvalidRequest(field, "the years 1970 to 9999 can be counted in")
 
 
 def _sensible(length: Period) -> bool:

@@ -18,6 +18,7 @@ from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, MICROS, UNLIMITED, Account, Instant, Limit
 from sync.store.db import Writing, open_store
 from sync.store.errors import Refused, StoreError
+from sync.store.terms import in_calendar
 
 P = ParamSpec("P")
 
@@ -62,7 +63,9 @@ def _exit(code: str, advice: str, status: int, as_json: object) -> typer.Exit:
 
 def now_or(at: str | None) -> Instant:
     """The instant of a change: what `--at` says, else the clock's."""
-    return time.time_ns() // 1000 if at is None else parse_instant(at)
+    instant = time.time_ns() // 1000 if at is None else parse_instant(at)
+    in_calendar("at", instant)
+    return instant
 
 
 @contextmanager

@@ -1,0 +1,125 @@
+"""A real store in a file, driven by dates as text: what the store's tests are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from sidecar import records
+from sidecar.core.calendar import parse_instant
+from sidecar.core.model import FOREVER, Instant, Limit, Period, Record
+from sync.store import schema
+from sync.store.catalogue import create_product
+from sync.store.db import Store, open_store
+from sync.store.errors import Refused
+from sync.store.orders import Order, place_order
+from sync.store.placing import Kind
+from sync.store.products import product_of
+from sync.store.tenants import create_tenant
+from sync.store.terms import Term
+from sync.store.usage import Absolute, SeatChange, Seats, change_usage
+
+at = parse_instant
+START = "2026-01-01"
+
+
+def months(count: int, starts: str | None = None) -> Term:
+    """A term of so many months."""
+    return Term(starts_at=None if starts is None else at(starts), length=Period(months=count))
+
+
+def until(end: str, starts: str | None = None) -> Term:
+    """A term to an instant; "never": a perpetual one."""
+    ends_at = FOREVER if end == "never" else at(end)
+    return Term(starts_at=None if starts is None else at(starts), ends_at=ends_at)
+
+
+def per_unit(product_id: str, key: str, **more: Any) -> dict[str, Any]:
+    """A product that grants one of a key for each unit ordered."""
+    entry = {"name": key, "amount": 1, "amount_calculation": "per_qty"}
+    return {"id": product_id, "license_template": [entry]} | more
+
+
+class Shop:
+    """A store, and the back office at it."""
+
+    def __init__(self, path: Path) -> None:
+        self.store: Store = open_store(path, create=True)
+
+    def product(self, document: Mapping[str, Any]) -> None:
+        with self.store.writing() as writing:
+            create_product(writing, product_of(document), now=at(START))
+
+    def tenant(self, tenant_id: str, **fields: Any) -> None:
+        with self.store.writing() as writing:
+            create_tenant(writing, tenant_id, now=at(START), **fields)
+
+    def order(
+        self,
+        kind: str,
+        tenant_id: str,
+        products: Mapping[str, int],
+        when: str,
+        term: Term = Term(),  # noqa: B008 - frozen
+        **more: Any,
+    ) -> Order:
+        with self.store.writing() as writing:
+            return place_order(writing, tenant_id, Kind(kind), products, now=at(when), term=term, **more)
+
+    def new(self, tenant_id: str, products: Mapping[str, int], when: str, term: Term, **more: Any) -> Order:
+        return self.order("NEW", tenant_id, products, when, term, **more)
+
+    def trial(self, tenant_id: str, products: Mapping[str, int], when: str) -> Order:
+        return self.order("NEW", tenant_id, products, when, trial=True)
+
+    def renew(self, tenant_id: str, products: Mapping[str, int], when: str, term: Term, **more: Any) -> Order:
+        return self.order("RENEW", tenant_id, products, when, term, **more)
+
+    def upgrade(self, tenant_id: str, products: Mapping[str, int], when: str, **more: Any) -> Order:
+        return self.order("UPGRADE", tenant_id, products, when, **more)
+
+    def use(self, tenant_id: str, **units: int) -> None:
+        with self.store.writing() as writing:
+            for key, count in units.items():
+                change_usage(writing, tenant_id, key, Absolute(units=count))
+
+    def seat(self, tenant_id: str, key: str, *users: str, held: bool = True) -> None:
+        seats = Seats(changes=tuple(SeatChange(user_id=user, held=held) for user in users))
+        with self.store.writing() as writing:
+            change_usage(writing, tenant_id, key, seats)
+
+    def record(self, tenant_id: str) -> Record:
+        e = schema.entitlement
+        with self.store.reading() as conn:
+            return records.decode(conn.scalars(select(e.c.record).where(e.c.tenant_id == tenant_id)).one())
+
+    def revision(self) -> int:
+        return self.store.status().revision
+
+    def changed_since(self, revision: int) -> set[str]:
+        log = schema.change_log
+        with self.store.reading() as conn:
+            return set(conn.scalars(select(log.c.tenant_id).where(log.c.revision > revision)))
+
+    def amount(self, tenant_id: str, key: str, when: str, *, users: bool = False) -> Limit | None:
+        """The sum of what a key's grants give at an instant, or None when no grant holds."""
+        held = self.holding(tenant_id, key, at(when))
+        if not held:
+            return None
+        return sum((g.users if users else g.amount) or 0 for g in held)  # type: ignore[misc]
+
+    def holding(self, tenant_id: str, key: str, instant: Instant) -> list[Any]:
+        grants = self.record(tenant_id).grants
+        return [g for g in grants if g.key == key and g.starts_at <= instant < g.ends_at]
+
+    def trialing(self, tenant_id: str, key: str, when: str) -> bool:
+        return all(g.trial for g in self.holding(tenant_id, key, at(when)))
+
+
+def refused(code: str) -> pytest.RaisesExc[Refused]:
+    """The block is refused with this code and some advice."""
+    return pytest.RaisesExc(Refused, match=f"^{code}: .+", check=lambda e: e.code == code)
