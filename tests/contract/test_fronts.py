@@ -80,6 +80,11 @@ def in_flight(front: GrpcioFront, count: int) -> None:
     pytest.fail(f"{front.in_flight} calls in flight, not {count}")
 
 
+def ask_until_refused(channel: grpc.Channel) -> None:
+    while True:
+        channel.unary_unary(f"/{SERVICE}/Check")(CHECK, timeout=1.0)
+
+
 def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
     stage: Stage, narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
 ) -> None:
@@ -149,8 +154,7 @@ def test_started_calls_end_before_the_front_does(stage: Stage, gate: Gate) -> No
         gate.wait_for(3)
         stopping = pool.submit(front.stop, WAIT)
         with grpc.insecure_channel(f"127.0.0.1:{front.port}") as late, pytest.raises(grpc.RpcError):
-            while True:  # until the listening socket is closed
-                late.unary_unary(f"/{SERVICE}/Check")(CHECK, timeout=1.0)
+            ask_until_refused(late)
         gate.opened.set()
         assert [h.result()[0] for h in held] == [Code.OK] * 3
         stopping.result(WAIT)

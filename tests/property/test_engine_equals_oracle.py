@@ -1,7 +1,7 @@
 """At every instant the engine, with the shipped policies, decides what domain.md 4 to 7 says, word for word.
 
-The oracle states the rules plainly; both are put the same random tenants, zones and questions, at a random instant and at
-1 us before, at and after every boundary. `next_change_at` is never later than the first change of the answer.
+The oracle states the rules plainly; both are put the same random tenants, zones and questions, at a random instant and
+at 1 us before, at and after every boundary. `next_change_at` is never later than the first change of the answer.
 """
 
 from __future__ import annotations
