@@ -39,10 +39,20 @@ class Tenant:
     archived_at: Instant | None
 
 
+def sized_name(field: str, value: str) -> str:
+    """`value`, when it is 1 to 256 bytes of UTF-8: what others name is taken as it is. Raises InvalidRequest."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as e:
+        raise InvalidRequest(field, "not text that UTF-8 can say") from e
+    if not 1 <= size <= 256:
+        raise InvalidRequest(field, f"1 to 256 bytes are needed, got {size}")
+    return value
+
+
 def checked_name(field: str, value: str) -> str:
     """`value`, when it is 1 to 256 bytes without blanks at its ends or control characters. Raises InvalidRequest."""
-    if not 1 <= len(value.encode(errors="surrogateescape")) <= 256:
-        raise InvalidRequest(field, "1 to 256 bytes are needed")
+    sized_name(field, value)
     if value != value.strip() or not value.isprintable():
         raise InvalidRequest(field, f"{value!r} has blanks at its ends or characters that cannot be printed")
     return value

@@ -16,7 +16,7 @@ from sidecar.core.model import Instant
 from sync.store import schema
 from sync.store.db import Store, Writing
 from sync.store.errors import Refused
-from sync.store.tenants import checked_name, get_tenant
+from sync.store.tenants import get_tenant, sized_name
 
 MOST: Final = 2**53
 MOST_SEATS: Final = 1000
@@ -74,7 +74,7 @@ def adjust_usage(store: Store, tenant_id: str, key: str, change: Change, *, idem
     Raises InvalidRequest, StoreError, or Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO, IDEMPOTENCY_CONFLICT (the key was
     used with another content).
     """
-    checked_name("idempotency_key", idempotency_key)
+    sized_name("idempotency_key", idempotency_key)
     content = _digest(tenant_id, key, change)
     with store.writing() as writing:
         known = _answered(writing.conn, idempotency_key, content)
@@ -109,7 +109,7 @@ def _answered(conn: Connection, idempotency_key: str, content: str) -> Used | No
 
 def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> None:
     """Changes units or seats within a change of the caller's. Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO."""
-    checked_name("key", key)
+    sized_name("key", key)
     get_tenant(writing.conn, tenant_id)
     writing.touch(tenant_id)
     CHANGERS[type(change)](writing.conn, tenant_id, key, change)
@@ -135,7 +135,7 @@ def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> None:
     if not 1 <= len(change.changes) <= MOST_SEATS:
         raise InvalidRequest("seats", f"1 to {MOST_SEATS} changes, got {len(change.changes)}")
     for seat in change.changes:
-        checked_name("user_id", seat.user_id)
+        sized_name("user_id", seat.user_id)
         (_assign if seat.held else _revoke)(conn, tenant_id, key, seat.user_id)
 
 

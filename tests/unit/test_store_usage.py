@@ -150,6 +150,17 @@ def test_keys_are_1_to_256_bytes(shop: Shop, key: str, once: str, field: str) ->
         adjust(shop, Delta(units=1), once, key=key)
 
 
+@pytest.mark.parametrize("user", [" a\tb ", "a\x00", "ü" * 128, "张三"])
+def test_names_that_desking_gives_are_taken_as_they_are(shop: Shop, user: str) -> None:
+    assert adjust(shop, seats((user, True)), user, key=user).seats == (user,)
+    assert shop.record("t").usage[user].seats[0].user_id == user
+
+
+def test_a_name_that_is_no_text_is_invalid(shop: Shop) -> None:
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        adjust(shop, Delta(units=1), "\udcff")
+
+
 def test_usage_is_listed_by_key(shop: Shop) -> None:
     adjust(shop, Delta(units=3), "a")
     adjust(shop, seats(("u1", True)), "b", key="designer")
