@@ -14,6 +14,7 @@ from benchmarks.figures import Figure, calibrate, percentile, ratios
 from benchmarks.loadgen import Job, Outcome, run
 from benchmarks.processes import CLIENT_CORE, responder
 from benchmarks.setup import CHECK, Setup, ask_all, check_ours, check_outcome, check_theirs
+from benchmarks.workload import questions
 
 IN_FLIGHT: Final = (1, 16, 64)
 MICROS: Final = 1e6
@@ -33,6 +34,7 @@ def _transport(setup: Setup, *, unix: bool) -> Iterator[Figure]:
         check_ours(asked, dict(enumerate(ask_all(sidecar.target(unix=unix), CHECK, requests))))
         check_theirs(singles, dict(enumerate(ask_all(target, peer.PATH, theirs))))
         if not unix:
+            _agree_on_old_data(setup, target)
             yield _size("unary.bytes.ours", requests)
             yield _size("unary.bytes.peer", theirs)
         fastest: dict[int, float] = {}
@@ -45,6 +47,12 @@ def _transport(setup: Setup, *, unix: bool) -> Iterator[Figure]:
             yield from compare(f"unary.{name}.{in_flight}", pairs)
             fastest[in_flight] = max(o.calls_per_second for pair in pairs for o in pair[:2])
     yield from _ceiling(setup, name, requests, fastest, unix=unix)
+
+
+def _agree_on_old_data(setup: Setup, target: str) -> None:
+    """The peer's effects on data too old: a sidecar in touch with its store cannot say so."""
+    asked = [[question] for question in questions(setup.hot, setup.now, freshness="BLIND")]
+    check_theirs(asked, dict(enumerate(ask_all(target, peer.PATH, [peer.encode(one) for one in asked]))))
 
 
 def _run(
