@@ -1,0 +1,214 @@
+"""Takes in what a source gives: onto the disk first, then into the world that answers rest on; and knows how it goes.
+
+A revision is on disk before answers rest on it, and neither ever goes back. So an update that cannot be written, on a
+full disk say, is not served either: the last world serves on, its data grow stale, and the update is tried again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import structlog
+from google.protobuf.message import DecodeError
+
+from sidecar._gen.desking.entitlements.v1.entitlement_pb2 import EntitlementRecord
+from sidecar.core.errors import InvalidRecord
+from sidecar.core.model import Freshness, Instant
+from sidecar.core.rules import Thresholds
+from sidecar.state import freshness
+from sidecar.state.clock import Clock
+from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind
+from sidecar.state.localcopy import LocalCopy
+from sync.sources import Change, FailureKind, Position, SyncFailed, Update
+
+UNUSABLE: Final = b""
+"""Held instead of bytes that are not the tenant's own record: nothing can be decided from it, of this tenant alone."""
+
+
+class Publish(Protocol):
+    """Makes a wholly applied revision the one that answers rest on; if `changes` raises, everything stays as it was."""
+
+    def __call__(self, *, store_id: str, revision: int, snapshot: bool, changes: Iterable[Change]) -> None: ...
+
+
+def _unheard(_: object) -> None:
+    """For those who count elsewhere."""
+
+
+class Applier:
+    """The sink of a sidecar. Its attributes may be read by any thread, for metrics and status."""
+
+    def __init__(
+        self,
+        *,
+        copy: LocalCopy,
+        clock: Clock,
+        publish: Publish,
+        on_sync_failure: Callable[[FailureKind], None] = _unheard,
+        on_copy_failure: Callable[[CopyKind], None] = _unheard,
+        on_invalid: Callable[[str, InvalidRecord], None] = lambda _id, _error: None,
+    ) -> None:
+        self.held: Position | None = None
+        """How far the world is that answers rest on; None: there is no complete one yet."""
+        self.last_applied: Instant | None = None
+        self.failing: SyncFailed | None = None
+        """Why following fails at the moment; None: it does not."""
+        self.invalid_records = 0
+        """Records taken in that were not their tenant's own, or none at all."""
+        self.sync_failures: Final[Counter[FailureKind]] = Counter()
+        self.copy_failures: Final[Counter[CopyKind]] = Counter()
+        self._copy: Final = copy
+        self._clock: Final = clock
+        self._publish: Final = publish
+        self._on_sync_failure: Final = on_sync_failure
+        self._on_copy_failure: Final = on_copy_failure
+        self._on_invalid: Final = on_invalid
+        self._log: Final = structlog.get_logger(component="sync")
+
+    @property
+    def complete(self) -> bool:
+        """Whether a complete copy is in place, so that questions can be answered."""
+        return self.held is not None
+
+    @property
+    def revision(self) -> int:
+        """Of the world that answers rest on; 0: none."""
+        return self.held.revision if self.held else 0
+
+    @property
+    def last_contact(self) -> Instant | None:
+        """When the store was last in touch and all that it had was held; survives a restart."""
+        return self._clock.last_contact
+
+    @property
+    def history_gone_back(self) -> bool:
+        """Whether the store at hand is not followed: replaced, emptied or set back."""
+        return self.failing is not None and self.failing.kind is FailureKind.HISTORY_WENT_BACK
+
+    def freshness_of(self, thresholds: Thresholds, now: Instant) -> Freshness:
+        """How old the data may be at `now`."""
+        return freshness.freshness(self._clock.last_contact, thresholds, now)
+
+    def load(self) -> bool:
+        """Publishes the local copy, if there is a whole one. True: a complete world is in place. Never raises for a
+        copy that cannot be used: that is told, and tried again when the source is followed."""
+        try:
+            self._ready()
+        except SyncFailed as e:
+            self.failed(e)
+        return self.complete
+
+    def position(self) -> Position | None:
+        """How far the world is. Raises SyncFailed while the local copy cannot be used."""
+        self._ready()
+        return self.held
+
+    def needs_snapshot(self) -> bool:
+        """Whether the disk does not hold what the world does. Raises SyncFailed while the copy cannot be used."""
+        self._ready()
+        return self.held is None or self._copy.position != self.held
+
+    def apply(self, update: Update) -> None:
+        """Puts the update on disk, then into the world. Raises SyncFailed; the world is then as it was."""
+        self._ready()
+        position, snapshot, at = update.position, update.snapshot, self._clock.now()
+        changes: Iterable[Change] = self._checked(update) if snapshot else list(self._checked(update))
+        with self._guarded():
+            self._copy.apply(position=position, snapshot=snapshot, changes=changes, at=at)
+            self._swap(position, snapshot, self._copy.rows() if snapshot else changes)
+        self.last_applied = at
+        if snapshot:
+            self._log.info("everything was taken over from the store", revision=position.revision)
+
+    def contact(self) -> None:
+        """The store was in touch just now, and all that it has is held."""
+        self._clock.contact()
+        if self.failing is not None:
+            self._log.info("the store is followed again", after=self.failing.kind, revision=self.revision)
+            self.failing = None
+
+    def failed(self, failure: SyncFailed) -> None:
+        """A step failed. Counted every time, logged when it is not what failed last time."""
+        self.sync_failures[failure.kind] += 1
+        self._on_sync_failure(failure.kind)
+        if self.failing is None or self.failing.kind is not failure.kind:
+            self._log.error("the store cannot be followed", kind=failure.kind, problem=failure.problem)
+        self.failing = failure
+
+    def close(self) -> None:
+        """Closes the local copy; after the follower has ended."""
+        self._copy.close()
+
+    def _ready(self) -> None:
+        if self._copy.is_open:
+            return
+        with self._guarded():
+            worthless = self._copy.open()
+            if worthless is not None:
+                self._count(worthless)
+            self._take_up()
+
+    def _take_up(self) -> None:
+        """Publishes what a copy just opened holds, if that is more than the world."""
+        stamp, held = self._copy.stamp, self.held
+        if stamp is None or stamp.position == held:
+            return
+        if held is not None and stamp.store_id != held.store_id:
+            raise CopyFailed(CopyKind.FOREIGN, f"the local copy is now of another store, {stamp.store_id}")
+        if held is None or held.precedes(stamp.position):
+            self._swap(stamp.position, True, self._copy.rows())
+            self.last_applied = stamp.applied_at
+            if self._clock.last_contact is None:
+                self._clock.last_contact = stamp.applied_at
+            self._log.info("the local copy serves", revision=stamp.revision, tenants=stamp.tenants)
+
+    def _swap(self, position: Position, snapshot: bool, changes: Iterable[Change]) -> None:
+        self._publish(store_id=position.store_id, revision=position.revision, snapshot=snapshot, changes=changes)
+        self.held = position
+
+    def _checked(self, update: Update) -> Iterator[Change]:
+        for tenant_id, record in update.changes:
+            wrong = record is not None and _wrong(tenant_id, record, update.position.revision)
+            if wrong:
+                self._tell_invalid(tenant_id, wrong)
+            yield tenant_id, UNUSABLE if wrong else record
+
+    def _tell_invalid(self, tenant_id: str, wrong: str) -> None:
+        self.invalid_records += 1
+        self._log.error("a record cannot be used; nothing is decided from it", tenant=tenant_id, problem=wrong)
+        self._on_invalid(tenant_id, InvalidRecord(f"record {tenant_id}: {wrong}"))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Tells the copy's failures as the sync's; sets a worthless copy aside."""
+        try:
+            yield
+        except CopyFailed as e:
+            self._count(e)
+            if e.kind in WORTHLESS:
+                self._set_aside(e.problem)
+            raise SyncFailed(FailureKind.LOCAL_COPY, e.problem) from e
+
+    def _set_aside(self, reason: str) -> None:
+        try:
+            self._copy.set_aside(reason)
+        except CopyFailed as e:  # what failed first is what is raised; the copy is opened anew at the next step
+            self._count(e)
+
+    def _count(self, failure: CopyFailed) -> None:
+        self.copy_failures[failure.kind] += 1
+        self._on_copy_failure(failure.kind)
+
+
+def _wrong(tenant_id: str, record: bytes, newest: int) -> str:
+    """What is wrong with a record as far as a glance can tell; the rest is seen when it is first decided from."""
+    try:
+        found = EntitlementRecord.FromString(record)
+    except (DecodeError, TypeError) as e:
+        return f"not an entitlement record: {e}"
+    if found.tenant_id != tenant_id:
+        return f"it is the record of {found.tenant_id!r}"
+    return "" if 1 <= found.revision <= newest else f"its revision {found.revision} is not of 1 to {newest}"

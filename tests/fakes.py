@@ -1,0 +1,72 @@
+"""A central store's file as its followers see it, written with nothing but sqlite3."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from sidecar.core.model import Grant, Record
+from sidecar.records import encode
+
+SCHEMA = """
+CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), store_id TEXT NOT NULL, schema_version INTEGER NOT NULL,
+                    revision INTEGER NOT NULL);
+CREATE TABLE entitlement (tenant_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE change_log (revision INTEGER NOT NULL, tenant_id TEXT NOT NULL, PRIMARY KEY (revision, tenant_id));
+"""
+
+
+def record(tenant_id: str, revision: int, *, amount: int = 10) -> bytes:
+    """A record of the shape and size that real ones have."""
+    grants = tuple(
+        Grant(key=key, starts_at=1_700_000_000_000_000, ends_at=1_900_000_000_000_000, amount=amount, source="order:1")
+        for key in ("fixed_desk", "shared_desk", "meeting_room")
+    )
+    return encode(Record(tenant_id=tenant_id, revision=revision, zone="Asia/Shanghai", language="zh-CN", grants=grants))
+
+
+class FakeStore:
+    """A store's file. Every call opens it anew, as another process would."""
+
+    def __init__(self, path: Path, *, store_id: str | None = None, schema_version: int = 1) -> None:
+        self.path = path
+        self.store_id = store_id or str(uuid.uuid4())
+        with closing(self.connect()) as conn:
+            conn.execute("PRAGMA journal_mode = WAL")
+            conn.executescript(SCHEMA)
+            conn.execute("INSERT INTO store VALUES (1, ?, ?, 0)", (self.store_id, schema_version))
+
+    def connect(self) -> sqlite3.Connection:
+        conn = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+        conn.execute("PRAGMA synchronous = OFF")  # the store's own durability is not what is tested with it
+        return conn
+
+    def commit(self, put: Iterable[str] = (), take: Iterable[str] = (), raw: Mapping[str, bytes] | None = None) -> int:
+        """One transaction that writes new records of `put`, removes those of `take`, and writes `raw` as it is."""
+        with closing(self.connect()) as conn:
+            return commit(conn, put, take, raw or {})
+
+    def prune(self, before: int) -> None:
+        """Forgets the changes of revisions lower than `before`."""
+        self.execute("DELETE FROM change_log WHERE revision < ?", before)
+
+    def execute(self, sql: str, *values: object) -> None:
+        with closing(self.connect()) as conn:
+            conn.execute(sql, values)
+
+
+def commit(conn: sqlite3.Connection, put: Iterable[str], take: Iterable[str], raw: Mapping[str, bytes]) -> int:
+    conn.execute("BEGIN IMMEDIATE")
+    (revision,) = conn.execute("UPDATE store SET revision = revision + 1 RETURNING revision").fetchone()
+    rows = {**{tenant_id: record(tenant_id, revision) for tenant_id in put}, **raw}
+    taken = list(take)
+    conn.executemany(
+        "INSERT OR REPLACE INTO entitlement VALUES (?, ?, ?)", [(i, revision, data) for i, data in rows.items()]
+    )
+    conn.executemany("DELETE FROM entitlement WHERE tenant_id = ?", [(i,) for i in taken])
+    conn.executemany("INSERT INTO change_log VALUES (?, ?)", [(revision, i) for i in (*rows, *taken)])
+    conn.execute("COMMIT")
+    return int(revision)
