@@ -7,7 +7,7 @@ the published one of cel.expr.CheckedExpr, as far as it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -20,8 +20,14 @@ from google.protobuf.message_factory import GetMessageClass
 _F: Final = FieldDescriptorProto
 _ONE, _MANY = _F.LABEL_OPTIONAL, _F.LABEL_REPEATED
 _LAYOUT: Final[dict[str, tuple[tuple[str, int, int, int | str], ...]]] = {
-    "Checked": (("source", 5, _ONE, "Source"), ("expr", 4, _ONE, "Expr")),
-    "Source": (("line_offsets", 3, _MANY, _F.TYPE_INT32), ("positions", 4, _MANY, "Position")),
+    "Checked": (
+        ("references", 2, _MANY, "Keyed"),
+        ("types", 3, _MANY, "Keyed"),
+        ("expr", 4, _ONE, "Expr"),
+        ("source", 5, _ONE, "Source"),
+    ),
+    "Source": (("positions", 4, _MANY, "Position"),),
+    "Keyed": (("key", 1, _ONE, _F.TYPE_INT64),),
     "Position": (("key", 1, _ONE, _F.TYPE_INT64), ("value", 2, _ONE, _F.TYPE_INT32)),
     "Expr": (
         ("id", 2, _ONE, _F.TYPE_INT64),
@@ -78,28 +84,27 @@ _Checked: Final = _checked_class()
 class Node:
     """One part of an expression. `offset` is its place in characters; `free` are the names it reads from outside."""
 
+    ids: tuple[int, ...]
+    """Of the part itself and of all inner ones."""
     offset: int
     free: frozenset[str]
     function: str
     """Of a call; else empty."""
+    folds: bool
+    """Whether it is a loop over a list or map."""
     last: Node | None
     """A call's last argument."""
     children: tuple[Node, ...]
     alone: Callable[[], bytes]
     """The part alone, serialized as an expression that can be evaluated where `free` is empty."""
 
-    def walk(self) -> Iterator[Node]:
-        """Every part, inner ones first."""
-        for child in self.children:
-            yield from child.walk()
-        yield self
-
 
 class _Whole(NamedTuple):
     """The expression that a part is of."""
 
-    checked: Any
     offsets: Mapping[int, int]
+    references: Mapping[int, Any]
+    types: Mapping[int, Any]
     type_url: str
 
 
@@ -110,18 +115,27 @@ def parse(serialized: bytes) -> Node | None:
         checked = _Checked.FromString(wrapped.value)
     except DecodeError:
         return None
-    return _node(checked.expr, _Whole(checked, {p.key: p.value for p in checked.source.positions}, wrapped.type_url))
+    whole = _Whole(
+        {p.key: p.value for p in checked.source.positions},
+        {r.key: r for r in checked.references},
+        {t.key: t for t in checked.types},
+        wrapped.type_url,
+    )
+    return _node(checked.expr, whole)
 
 
 def _node(expr: Any, whole: _Whole) -> Node:
     children = tuple(_node(part, whole) for part in _parts(expr) if part.ByteSize())
+    ids = (expr.id, *(i for c in children for i in c.ids))
     return Node(
+        ids=ids,
         offset=whole.offsets.get(expr.id, 0),
         free=_free(expr, children),
         function=expr.call.function,
+        folds=expr.HasField("fold"),
         last=children[-1] if expr.call.args else None,
         children=children,
-        alone=lambda: _alone(expr, whole),
+        alone=lambda: _alone(expr, ids, whole),
     )
 
 
@@ -136,11 +150,16 @@ def _free(expr: Any, children: tuple[Node, ...]) -> frozenset[str]:
     return inner[0].union(inner[1], frozenset().union(*inner[2:]) - own)
 
 
-def _alone(expr: Any, whole: _Whole) -> bytes:
-    part = _Checked()
-    part.CopyFrom(whole.checked)
-    part.expr.CopyFrom(expr)
+def _alone(expr: Any, ids: Iterable[int], whole: _Whole) -> bytes:
+    part = _Checked(expr=expr)
+    for i in ids:
+        part.references.extend(_found(whole.references, i))
+        part.types.extend(_found(whole.types, i))
     return AnyMessage(type_url=whole.type_url, value=part.SerializeToString()).SerializeToString()
+
+
+def _found(entries: Mapping[int, Any], key: int) -> list[Any]:
+    return [entries[key]] if key in entries else []
 
 
 def _parts(expr: Any) -> Iterator[Any]:

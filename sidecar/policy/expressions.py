@@ -53,6 +53,10 @@ _PROBES: Final[Mapping[str, tuple[str, str]]] = {
 """Calls that fail whatever they are called on when their last argument is bad: its type, and how that is found out."""
 
 
+_LENIENT: Final = frozenset({"_&&_", "_||_", "_?_:_", "@not_strictly_false"})
+"""Calls that may succeed though an argument fails."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong at a place within an expression; `line` and `column` count from 1."""
@@ -176,19 +180,25 @@ def _words(message: str) -> str:
     return _STATUS.sub("", message.strip())
 
 
-def _faults(tree: celtree.Node, source: str) -> Iterator[Fault]:
-    """Literal parts that cannot be evaluated, and calls that a literal argument makes fail on every question."""
-    blamed: set[int] = set()
-    for node in tree.walk():
-        problem = _literal_problem(node)
-        if problem and not any(id(inner) in blamed for inner in node.walk()):
-            blamed.add(id(node))
-            yield Fault(*_place(source, node.offset), problem)
+def _faults(node: celtree.Node, source: str) -> Iterator[Fault]:
+    """Literal parts that cannot be evaluated, and calls that a literal argument makes fail on every question.
+
+    Inner parts are blamed first. A literal part that works needs no look inside, unless it can do without some of it.
+    """
+    strict = node.function not in _LENIENT and not node.folds
+    problem = _literal_problem(node)
+    if not node.free and strict and not problem:
+        return
+    inner = [fault for child in node.children for fault in _faults(child, source)]
+    yield from inner
+    if problem and not inner:
+        yield Fault(*_place(source, node.offset), problem)
 
 
 def _literal_problem(node: celtree.Node) -> str:
-    if not node.free and (node.function or node.children):
-        return _failure(lambda: _value(node))
+    if not node.free:
+        evaluated = node.children and node.function not in _LENIENT
+        return _failure(lambda: _value(node)) if evaluated else ""
     last = node.last
     if node.function not in _PROBES or last is None or last.free or last is node.children[0]:
         return ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -96,6 +97,9 @@ def test_an_error_is_neither_true_nor_false(source: str, variables: Mapping[str,
         ("uint(quantity) / 0u == 1u", "1:16 divide by zero"),
         ("1 / 0 == 1", "1:3 divide by zero"),
         ("false && 1 / 0 == 1", "1:12 divide by zero"),
+        ("true ? quantity > 1 : 1 / 0 > 1", "1:25 divide by zero"),
+        ("[1, 2].exists(i, i == 1 || 1 / 0 == 1)", "1:30 divide by zero"),
+        ("[1, 0].all(i, 1 / i == 1)", "1:11 divide by zero"),
         ("quantity > 9223372036854775807 + 1", "1:32 integer overflow"),
         ("['a'][1] == action", "1:6 Index error"),
         ("{'a': 1}['b'] == quantity", "1:9 Key not found"),
@@ -183,6 +187,18 @@ def test_an_expression_has_a_length(source: str) -> None:
 def test_deep_nesting_is_refused(source: str) -> None:
     with pytest.raises(InvalidExpression, match="recursion"):
         compile_condition(source)
+
+
+def test_loops_nested_too_deeply_are_refused() -> None:
+    with pytest.raises(InvalidExpression, match="nested too deeply"):
+        compile_condition("tenant.tags.exists(a, " * 25 + "a == 'x'" + ")" * 25)
+
+
+@pytest.mark.parametrize("part", ["1+1==2", "'a'+'b'==action", "quantity/2==1", "[1].size()>0"])
+def test_many_literals_are_looked_at_fast(part: str) -> None:
+    began = time.monotonic()
+    compile_condition("||".join([part] * (LONGEST // (len(part) + 2))))
+    assert time.monotonic() - began < 2
 
 
 def test_a_loop_over_literals_cannot_stall_the_load() -> None:
