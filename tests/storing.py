@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -44,11 +46,21 @@ def per_unit(product_id: str, key: str, **more: Any) -> dict[str, Any]:
     return {"id": product_id, "license_template": [entry]} | more
 
 
+@cache
+def _empty_store() -> bytes:
+    """The file of a store just made: making one for every test would be most of the tests' time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        open_store(path, create=True)
+        return path.read_bytes()
+
+
 class Shop:
     """A store, and the back office at it."""
 
     def __init__(self, path: Path) -> None:
-        self.store: Store = open_store(path, create=True)
+        path.write_bytes(_empty_store())
+        self.store: Store = open_store(path)
 
     def product(self, document: Mapping[str, Any]) -> None:
         with self.store.writing() as writing:
