@@ -25,6 +25,8 @@ QUESTIONS: Final = (
     "change_to_answer",
     "reload_under_load",
 )
+QUIET: Final = 1.2
+"""By how much the fixed loop may vary over a run whose absolute figures mean something."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,15 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(options.questions) - set(QUESTIONS)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    console, limits, missed = Console(), thresholds(), []
+    console, limits = Console(), thresholds()
+    missed: list[str] = []
+    loops: list[float] = []
     with tempfile.TemporaryDirectory(prefix="deskgate-bench-") as folder:
         setup = Setup(Path(folder), QUICK if options.quick else FULL)
         for name in options.questions or QUESTIONS:
             question = importlib.import_module(f"benchmarks.{name}")
             console.print(f"measuring {name} ...", style="dim")
             figures = question.measure(setup)
+            loops += [f.calibration_ms for f in figures if f.calibration_ms is not None]
             missed += report.show(question.__doc__.partition("\n")[0], figures, limits, console)
             report.write(name, figures, effort="quick" if options.quick else "full")
+    if len(loops) > 1 and max(loops) > QUIET * min(loops):
+        console.print(
+            f"[yellow]the machine was not quiet[/]: the fixed loop took {min(loops):.1f} to {max(loops):.1f} ms"
+        )
     for name in missed:
         console.print(f"[red]missed[/] {name}")
     return 1 if missed else 0
