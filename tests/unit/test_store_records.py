@@ -188,7 +188,7 @@ def check_step(shop: Shop, before: dict[str, Record], revision: int) -> dict[str
     return after
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed: int) -> None:
     shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
@@ -199,7 +199,7 @@ def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed
     for number, tenant in enumerate(IDS[:6]):
         shop.tenant(tenant, parent_id=r.choice([None, *IDS[:number]]))
     before, done = held(shop), 0
-    for _ in range(150):
+    for _ in range(120):
         revision = shop.revision()
         try:
             with shop.store.writing() as writing:
@@ -208,7 +208,7 @@ def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed
         except (Refused, InvalidRequest):
             assert shop.revision() == revision
         before = check_step(shop, before, revision)
-    assert done > 60
+    assert done > 45
     with shop.store.reading() as conn:
         fresh = {record.tenant_id: record for record in project(conn, sorted(before), 1)}
     assert fresh == {i: replace(record, revision=1) for i, record in before.items()}
