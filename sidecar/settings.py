@@ -22,8 +22,8 @@ from sidecar.configfile import read_config
 from sidecar.core.errors import DeskgateError
 
 PREFIX: Final = "DESKGATE_"
-OTHER_VARIABLES: Final = frozenset({"DESKGATE_CONFIG", "DESKGATE_TARGET"})
-"""Read by the command line, not settings of the sidecar."""
+OTHER_VARIABLES: Final = frozenset({"DESKGATE_CONFIG", "DESKGATE_TARGET", "DESKGATE_SOAK"})
+"""Read by the command line and the tests, not settings of the sidecar."""
 
 SERVICE_LINK: Final = re.compile(
     r"DESKGATE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
