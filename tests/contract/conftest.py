@@ -35,6 +35,8 @@ class Stage:
     freshness: Freshness = Freshness.LIVE
     invalid: list[str] = field(default_factory=list)
     adjust: Callable[[Adjustment], Any] = lambda _: pytest.fail("nothing was to be adjusted")
+    pause: Callable[[], None] = lambda: None
+    """Called in the middle of every check."""
     max_waiting: int = 2
 
     def __post_init__(self) -> None:
@@ -52,6 +54,7 @@ class Stage:
         )
 
     def _freshness(self, thresholds: Thresholds, now: Instant) -> Freshness:
+        self.pause()
         return self.freshness
 
     def put(self, *records: Record, revision: int = 1, snapshot: bool = False) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -25,18 +24,17 @@ WAIT = 10.0
 
 
 class Gate:
-    """An AdjustUsage that is held until the test lets it go, and knows how many began."""
+    """Calls are held here until the test lets them go; it knows how many began and ended."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
         self.began = threading.Semaphore(0)
         self.ended = 0
 
-    def __call__(self, _: object) -> Any:
+    def __call__(self) -> None:
         self.began.release()
         assert self.opened.wait(WAIT)
         self.ended += 1
-        return _Adjusted
 
     def wait_for(self, count: int) -> None:
         for _ in range(count):
@@ -46,7 +44,7 @@ class Gate:
 @pytest.fixture
 def gate(stage: Stage) -> Iterator[Gate]:
     gate = Gate()
-    stage.adjust = gate
+    stage.pause = gate
     stage.put(ACME)
     yield gate
     gate.opened.set()
@@ -54,7 +52,7 @@ def gate(stage: Stage) -> Iterator[Gate]:
 
 @pytest.fixture
 def narrow(stage: Stage) -> Iterator[GrpcioFront]:
-    """One thread at work, two calls in flight."""
+    """Two calls of a kind in flight."""
     front = front_of(stage, address="127.0.0.1:0", threads=1, max_in_flight=2)
     front.start()
     yield front
@@ -89,7 +87,7 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
     stage: Stage, narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
 ) -> None:
     with ThreadPoolExecutor() as pool:
-        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(2)]
+        held = [pool.submit(over_grpc, channel, "Check", CHECK, WAIT) for _ in range(2)]
         gate.wait_for(1)
         in_flight(narrow, 2)
         assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.RESOURCE_EXHAUSTED
@@ -101,8 +99,8 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
 
 
 def test_calls_that_are_cancelled_leave_no_count_behind(narrow: GrpcioFront, channel: grpc.Channel, gate: Gate) -> None:
-    method = channel.unary_unary(f"/{SERVICE}/AdjustUsage")
-    calls = [method.future(ADJUST, timeout=WAIT) for _ in range(2)]
+    method = channel.unary_unary(f"/{SERVICE}/Check")
+    calls = [method.future(CHECK, timeout=WAIT) for _ in range(2)]
     gate.wait_for(1)
     in_flight(narrow, 2)
     for call in calls:
@@ -116,13 +114,27 @@ def test_a_call_whose_deadline_passed_while_it_waited_is_not_worked_on(
     narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
 ) -> None:
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT)
+        first = pool.submit(over_grpc, channel, "Check", CHECK, WAIT)
         gate.wait_for(1)
-        assert over_grpc(channel, "AdjustUsage", ADJUST, 0.05)[0] is Code.DEADLINE_EXCEEDED
+        assert over_grpc(channel, "Check", CHECK, 0.05)[0] is Code.DEADLINE_EXCEEDED
         gate.opened.set()
         assert first.result()[0] is Code.OK
     in_flight(narrow, 0)
     assert gate.ended == 1
+
+
+def test_checks_do_not_wait_for_statements_of_usage(
+    stage: Stage, narrow: GrpcioFront, channel: grpc.Channel, gate: Gate
+) -> None:
+    stage.pause = lambda: None
+    stage.adjust = lambda _: (gate(), _Adjusted)[1]
+    with ThreadPoolExecutor() as pool:
+        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(2)]
+        gate.wait_for(2)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+        assert over_grpc(channel, "AdjustUsage", ADJUST, WAIT)[0] is Code.RESOURCE_EXHAUSTED
+        gate.opened.set()
+        assert [h.result()[0] for h in held] == [Code.OK, Code.OK]
 
 
 def test_an_expired_deadline_is_told_without_work(stage: Stage) -> None:
@@ -150,7 +162,7 @@ def test_started_calls_end_before_the_front_does(stage: Stage, gate: Gate) -> No
     front.start()
     front.serving(True)
     with grpc.insecure_channel(f"127.0.0.1:{front.port}") as channel, ThreadPoolExecutor() as pool:
-        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(3)]
+        held = [pool.submit(over_grpc, channel, "Check", CHECK, WAIT) for _ in range(3)]
         gate.wait_for(3)
         stopping = pool.submit(front.stop, WAIT)
         with grpc.insecure_channel(f"127.0.0.1:{front.port}") as late, pytest.raises(grpc.RpcError):
@@ -172,7 +184,7 @@ def test_health_follows_what_is_said(narrow: GrpcioFront, channel: grpc.Channel)
 def test_health_is_answered_while_calls_are_refused(narrow: GrpcioFront, channel: grpc.Channel, gate: Gate) -> None:
     narrow.serving(True)
     with ThreadPoolExecutor() as pool:
-        held = [pool.submit(over_grpc, channel, "AdjustUsage", ADJUST, WAIT) for _ in range(2)]
+        held = [pool.submit(over_grpc, channel, "Check", CHECK, WAIT) for _ in range(2)]
         in_flight(narrow, 2)
         stub = health_pb2_grpc.HealthStub(channel)
         assert stub.Check(health_pb2.HealthCheckRequest(), timeout=WAIT).status == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,8 @@ from sidecar.serving.codec import BATCH_BYTES
 from sidecar.serving.limits import BoundedPool
 from sidecar.serving.service import SERVICE, Service
 
+WRITERS: Final = 2
+"""Threads that state usage: they wait for the store's disk and for other writers, and no check waits for them."""
 STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
@@ -55,6 +57,7 @@ class GrpcioFront:
         Raises CannotListen when an address or the socket cannot be had.
         """
         self._pool: Final = BoundedPool(threads=threads, bound=max_in_flight, metrics=metrics)
+        self._writing: Final = BoundedPool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
         self._beside: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
         self._health: Final = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=self._beside
@@ -63,7 +66,8 @@ class GrpcioFront:
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        self._server.add_generic_rpc_handlers((_Handler(service, self._pool, self._beside),))
+        pools = dict.fromkeys(service.methods, self._pool) | {"AdjustUsage": self._writing}
+        self._server.add_generic_rpc_handlers((_Handler(service, pools, self._beside),))
         self.port: Final = self._listen(address) if address else None
         self._socket_path: Final = socket_path
         if socket_path is not None:
@@ -73,7 +77,7 @@ class GrpcioFront:
     @property
     def in_flight(self) -> int:
         """Calls waiting or at work."""
-        return self._pool.in_flight
+        return self._pool.in_flight + self._writing.in_flight
 
     def serving(self, ready: bool) -> None:
         """Says by the health protocol whether calls are answered, of the whole server and of the service."""
@@ -89,8 +93,8 @@ class GrpcioFront:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace).wait()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._writing, self._beside):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self._socket_path is not None:
             self._socket_path.unlink(missing_ok=True)
 
@@ -113,14 +117,16 @@ class GrpcioFront:
 class _Handler(grpc.GenericRpcHandler):
     """Finds a method's handler; when too much is in flight, one that refuses, on threads of its own."""
 
-    def __init__(self, service: Service, pool: BoundedPool, beside: ThreadPoolExecutor) -> None:
-        self._pool: Final = pool
-        self._handlers: Final = {f"/{SERVICE}/{m}": _unary(_behavior(service, m)) for m in service.methods}
+    def __init__(self, service: Service, pools: Mapping[str, BoundedPool], beside: ThreadPoolExecutor) -> None:
+        self._handlers: Final = {
+            f"/{SERVICE}/{method}": (_unary(_Beside(_behavior(service, method), pool)), pool)
+            for method, pool in pools.items()
+        }
         self._refusal: Final = _unary(_Beside(_refuse, beside))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        handler = self._handlers.get(handler_call_details.method)
-        return self._refusal if handler is not None and self._pool.full() else handler
+        handler, pool = self._handlers.get(handler_call_details.method, (None, None))
+        return self._refusal if pool is not None and pool.full() else handler
 
 
 def _unary(behavior: Behavior) -> Any:

@@ -1,0 +1,184 @@
+"""A whole sidecar, put together from its settings: what it is made of, in what order it starts and stops."""
+
+from __future__ import annotations
+
+import gc
+import secrets
+import signal
+import threading
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Final
+
+from sidecar.core.book import Book
+from sidecar.core.errors import InvalidRecord
+from sidecar.inforce import PoliciesInForce
+from sidecar.observe.logs import log
+from sidecar.observe.metrics import Metrics
+from sidecar.policy.reload import load_or_last_good
+from sidecar.serving.fronts.grpcio import GrpcioFront
+from sidecar.serving.http import HttpFront, Probes
+from sidecar.serving.service import Service
+from sidecar.settings import Settings
+from sidecar.state.applier import Applier
+from sidecar.state.clock import Clock
+from sidecar.state.clockfile import ClockFile
+from sidecar.state.clockkeeper import ClockKeeper
+from sidecar.state.directory import StateDirectory
+from sidecar.state.localcopy import LocalCopy
+from sidecar.state.world import Worlds
+from sidecar.telling import Telling
+from sidecar.usagewriter import StoreUsageWriter
+from sidecar.version import VERSION
+from sync.follower import Follower
+from sync.sources import Change, open_source
+
+_log = log("sidecar")
+
+
+class Sidecar:
+    """One sidecar. `start`, then `stop`, once each."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes the state directory, reads the policies and the local copy, and listens; nothing is answered yet.
+
+        Raises DeskgateError, saying why, when any of that cannot be had; bad policies only without a last good set.
+        """
+        self.settings: Final = settings
+        self.draining = False
+        self._following = False
+        self.metrics: Final = Metrics(version=VERSION)
+        self.state: Final = StateDirectory(settings.state_dir)
+        loaded = load_or_last_good(settings.policies, settings.state_dir)
+        self.worlds: Final = Worlds(
+            book=Book(loaded.policy_set),
+            compiled_bound=settings.compiled_tenants,
+            on_invalid=self._invalid,
+        )
+        self.clock: Final = Clock(ClockFile(self.state.clock))
+        self.keeper: Final = ClockKeeper(self.clock, settings.state_dir)
+        self.applier: Final = Applier(
+            copy=LocalCopy(self.state.copy),
+            clock=self.clock,
+            publish=self._publish,
+            on_sync_failure=lambda kind: self.metrics.sync_failure(kind.value),
+            on_copy_failure=lambda kind: self.metrics.local_copy_failure(kind.value),
+        )
+        self.follower: Final = Follower(open_source(settings.store, interval=settings.store_poll_seconds), self.applier)
+        self.policies: Final = PoliciesInForce(
+            paths=settings.policies,
+            loaded=loaded,
+            adopt=self.worlds.adopt,
+            metrics=self.metrics,
+            machine=lambda: self.clock.machine,
+            state_dir=settings.state_dir,
+            poll_seconds=settings.policy_poll_seconds,
+        )
+        service = Service(
+            worlds=self.worlds,
+            now=self.clock.now,
+            freshness_of=self.applier.freshness_of,
+            metrics=self.metrics,
+            adjust=StoreUsageWriter(settings.store_path, self.clock.now),
+            max_waiting=settings.max_waiting,
+            instance=secrets.token_hex(4),
+        )
+        self.front: Final = GrpcioFront(
+            service=service,
+            metrics=self.metrics,
+            address=str(settings.grpc_address) if settings.grpc_address else None,
+            socket_path=settings.grpc_socket,
+            socket_mode=settings.socket_mode,
+            threads=settings.threads,
+            max_in_flight=settings.max_in_flight,
+        )
+        telling = Telling(self)
+        telling.measure()
+        probes = Probes(live=self.live, unready=self.unready, status=telling.status)
+        self.http: Final = (
+            HttpFront(address=settings.http_address, metrics=self.metrics, probes=probes)
+            if settings.http_address
+            else None
+        )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where gRPC and HTTP are served, with the ports that were got."""
+        settings, found = self.settings, []
+        if settings.grpc_address:
+            found.append(f"grpc {settings.grpc_address.host}:{self.front.port}")
+        if settings.grpc_socket:
+            found.append(f"grpc unix:{settings.grpc_socket}")
+        if self.http:
+            found.append(f"http {self.http.address}")
+        return tuple(found)
+
+    def start(self) -> None:
+        """Serves the local copy at once, if there is a whole one, and follows the store from there."""
+        if self.http:
+            self.http.start()
+        self.applier.load()
+        gc.collect()
+        gc.freeze()
+        self.front.start()
+        self.follower.start()
+        self._following = True
+        self.policies.start()
+        self.keeper.start()
+        _log.info("serving", addresses=self.addresses, revision=self.applier.revision, ready=not self.unready())
+
+    def stop(self) -> None:
+        """Says that it does not serve, lets started calls end within the drain budget, and leaves all of it durable."""
+        self.draining = True
+        self.front.serving(False)
+        _log.info("draining", seconds=self.settings.drain_seconds, in_flight=self.front.in_flight)
+        self.front.stop(self.settings.drain_seconds)
+        self.policies.stop()
+        self.follower.stop()
+        self.follower.join()
+        self.applier.close()
+        self.keeper.stop()
+        if self.http:
+            self.http.stop()
+        self.state.close()
+        _log.info("stopped")
+
+    def live(self) -> bool:
+        """Whether all that keeps the sidecar going is going; if not only a restart can help."""
+        return not (self._following and self.follower.join(0.0))
+
+    def unready(self) -> Sequence[str]:
+        """Why calls are not answered now; empty: they are."""
+        reasons = []
+        if self.worlds.current is None:
+            failing = self.applier.failing
+            why = f" ({failing.problem})" if failing else ""
+            reasons.append(f"no complete entitlement data is in place yet{why}")
+        if self.draining:
+            reasons.append("draining")
+        return reasons
+
+    def _publish(self, *, store_id: str, revision: int, snapshot: bool, changes: Iterable[Change]) -> None:
+        first = self.worlds.current is None
+        self.worlds.publish(store_id=store_id, revision=revision, snapshot=snapshot, changes=changes)
+        if first:
+            self.front.serving(True)
+
+    def _invalid(self, tenant_id: str, error: InvalidRecord) -> None:
+        self.metrics.record_invalid()
+        _log.error("a record cannot be used; nothing is decided from it", tenant=tenant_id, problem=str(error))
+
+
+def run(settings: Settings) -> None:
+    """Runs a sidecar until SIGTERM or SIGINT, then drains. Raises DeskgateError when it cannot start."""
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    sidecar = Sidecar(settings)
+    sidecar.start()
+    stopping.wait()
+    sidecar.stop()
