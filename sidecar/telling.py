@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.core.calendar import format_instant
 from sidecar.core.model import SECOND, Freshness, Instant
-from sidecar.core.rules import Thresholds
 from sidecar.observe.status import ClockStatus, ServingStatus, Status, StoreStatus, TenantStatus
 from sidecar.version import VERSION
 
 if TYPE_CHECKING:
     from sidecar.app import Sidecar
-
-DEFAULT: Final = Thresholds()
 
 
 class Telling:
@@ -89,7 +86,9 @@ class Telling:
         return world.tenants.count if world else 0
 
     def _freshness(self) -> Freshness:
-        return self._sidecar.applier.freshness_of(DEFAULT, self._sidecar.clock.now())
+        """By the thresholds that hold for everyone."""
+        sidecar = self._sidecar
+        return sidecar.applier.freshness_of(sidecar.worlds.book.general.thresholds, sidecar.clock.now())
 
 
 def _seconds(instant: Instant | None) -> float | None:

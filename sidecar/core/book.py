@@ -44,9 +44,18 @@ class Book:
 
     def applied(self, record: Record) -> Applied:
         """The rules, terms and thresholds for a tenant, by its id, edition and tags."""
+        return self._for(record.tenant_id, record.edition, record.tags)
+
+    @property
+    def general(self) -> Applied:
+        """The rules, terms and thresholds that hold for everyone: of a tenant about whom nothing is known."""
+        return self._for("", "", ())
+
+    def _for(self, tenant_id: str, edition: str, tags: tuple[str, ...]) -> Applied:
         policies = self.policy_set.policies
-        about = {"tenant_id": record.tenant_id, "edition": record.edition, "tags": record.tags}
-        chosen = frozenset(i for i, p in enumerate(policies) if p.applies_to.covers(**about))  # type: ignore[arg-type]
+        chosen = frozenset(
+            i for i, p in enumerate(policies) if p.applies_to.covers(tenant_id=tenant_id, edition=edition, tags=tags)
+        )
         found = self._applied.get(chosen)
         if found is None:
             ordered = sorted((policies[i] for i in sorted(chosen)), key=lambda p: p.applies_to.layer)

@@ -22,7 +22,6 @@ from sidecar.serving.codec import constant_part, read_ask, read_details, varying
 from sidecar.state.world import World
 
 OTHER: Final = "other"
-DEFAULT_THRESHOLDS: Final = Thresholds()
 REMEMBERED: Final = 256
 """Answers that one segment remembers."""
 
@@ -112,7 +111,7 @@ class Judge:
     ) -> bytes:
         decision = refuse(world.book, code, ask, world.book.languages.chain(locale, ""))
         recorder.decision(self._slot(world, ask, decision))
-        freshness = self._freshness_of(DEFAULT_THRESHOLDS, now)
+        freshness = self._freshness_of(world.book.general.thresholds, now)
         return self._constant(world, decision, freshness) + varying_part(world.revision, now, decision_id)
 
     def _worked_out(
