@@ -68,7 +68,7 @@ def thresholds(path: Path = THRESHOLDS) -> dict[str, Threshold]:
 
 
 def calibrate() -> float:
-    """Milliseconds that a fixed loop takes now on the servers' core: dictionary and integer work, as a check's own is."""
+    """Milliseconds that a fixed loop takes now on the servers' core: dictionary and integer work, as in a check."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SERVER_CORE})
     try:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import ours
+from benchmarks.asking import first_right
 from benchmarks.figures import Figure
 from benchmarks.loadgen import Job, Outcome, run
 from benchmarks.processes import CLIENT_CORE
 from benchmarks.setup import CHECK, Setup, ask_all, check_ours
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
+from sidecar.policy.load import load
 
 SLOW: Final = 0.020
 EVERY: Final = 0.5
@@ -77,9 +79,16 @@ def measure(setup: Setup) -> list[Figure]:
             quiet.append(run(job))
             with editor:
                 disturbed.append(run(job))
+            _settled(sidecar.tcp, requests[0], policies)
     for outcome in (*quiet, *disturbed):
         check_ours(setup.asked, outcome.answers)
     return _figures(quiet, disturbed, editor.edits)
+
+
+def _settled(target: str, request: bytes, policies: Path) -> None:
+    """Waits until the last edit is in the answers, so that no run without reloads has one of the run before."""
+    revision = load([policies]).revision
+    first_right(target, request, lambda answer: answer.policy_revision == revision, seconds=10)
 
 
 def _figures(quiet: list[Outcome], disturbed: list[Outcome], edits: int) -> list[Figure]:
