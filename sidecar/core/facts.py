@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Ask(NamedTuple):
-    """A valid question (serving/codec.py has checked it). Absent names are empty; `quantity` is 1 or more."""
+    """A valid question (serving/codec.py has checked it). Absent names are empty; `quantity` is 1 or more.
+
+    `user_id` is given where it is judged by: license.* and feature.use.
+    """
 
     tenant_id: str
     action: str
@@ -30,6 +33,7 @@ class Ask(NamedTuple):
 class Details(NamedTuple):
     """What only expressions look at."""
 
+    user_id: str = ""
     resource_id: str = ""
     attributes: Mapping[str, str] = NOTHING
     resource_attributes: Mapping[str, str] = NOTHING

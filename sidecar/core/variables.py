@@ -31,7 +31,7 @@ def variables(tenant: Tenant, ask: Ask, details: Details, facts: Facts, now: Ins
         "resource.id": details.resource_id,
         "resource.licensed": ask.licensed,
         "resource.attributes": dict(details.resource_attributes),
-        "subject.user_id": ask.user_id,
+        "subject.user_id": details.user_id,
         "request.attributes": dict(details.attributes),
         "window.given": ask.window_ends_at is not None,
         "window.starts_at": _moment(ask.window_starts_at),

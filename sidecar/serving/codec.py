@@ -1,7 +1,7 @@
 """Between wire messages and core values: questions read and checked, answers written.
 
-An answer is written in two parts, which are concatenated: the part that a segment remembers, and the part that differs
-from call to call. Each field lives in exactly one of them, so the whole is a valid message.
+An answer is written in two parts, which are concatenated: the part that a segment remembers, here, and the part that
+differs from call to call, in stamps.py. Each field lives in exactly one of them, so the whole is a valid message.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
-from sidecar.core.actions import ACTIONS, ASSIGN, NEEDS_KIND
+from sidecar.core.actions import ASSIGN, NEEDS_KIND
 from sidecar.core.decide import Advice, Decision, Figures
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.facts import Ask, Details
+from sidecar.core.facts import SHAPES, UNKNOWN_SHAPE, Ask, Details
 from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Freshness, Instant, Limit
 from sidecar.core.timeline import Segment
 
@@ -48,15 +48,16 @@ def read_message(kind: type[M], data: bytes, limit: int) -> M:
 def read_ask(message: pb.CheckRequest, size: int) -> Ask:
     """The question in a message of `size` bytes. Raises InvalidRequest naming the first field that is wrong."""
     tenant_id, action, resource = message.tenant_id, message.action, message.resource
-    kind, user_id = resource.kind, message.subject.user_id
+    kind, shape = resource.kind, SHAPES.get(action, UNKNOWN_SHAPE)
+    user_id = message.subject.user_id if shape.seats or shape.feature else ""
     quantity = message.quantity if message.HasField("quantity") else 1
     if size > NAME_BYTES:  # in fewer bytes no name and no number of attributes can be too long
         _check_sizes(message)
     if not tenant_id or not action or not 1 <= quantity <= MAX_QUANTITY or message.min_revision < 0:
         _check_least(message, quantity)
-    if not kind and ACTIONS.get(action) in NEEDS_KIND:
+    if not kind and shape.group in NEEDS_KIND:
         raise InvalidRequest("resource.kind", f"{action} needs one")
-    if action == ASSIGN:
+    if shape.assigns:
         _check_assign(user_id, quantity)
     starts_at, ends_at = read_window(message.window) if message.HasField("window") else NO_WINDOW
     licensed = resource.licensed if resource.HasField("licensed") else True
@@ -65,7 +66,7 @@ def read_ask(message: pb.CheckRequest, size: int) -> Ask:
 
 def read_details(message: pb.CheckRequest) -> Details:
     """What only expressions look at."""
-    return Details(message.resource.id, message.attributes, message.resource.attributes)
+    return Details(message.subject.user_id, message.resource.id, message.attributes, message.resource.attributes)
 
 
 def read_window(window: pb.Window) -> tuple[Instant, Instant]:
@@ -164,21 +165,6 @@ def constant_part(decision: Decision, freshness: Freshness | None, policy_revisi
     return message.SerializeToString()
 
 
-def varying_part(revision: int, as_of: Instant, decision_id: str) -> bytes:
-    """The fields of an answer that differ from call to call."""
-    message = pb.CheckResponse(entitlement_revision=revision, decision_id=decision_id)
-    stamp = message.as_of
-    stamp.seconds, micros = divmod(as_of, SECOND)
-    stamp.nanos = micros * 1000
-    return message.SerializeToString()
-
-
-def batch_item(answer: bytes) -> bytes:
-    """An answer as one result of a batch: results are concatenated."""
-    inner = b"\x0a" + _varint(len(answer)) + answer
-    return b"\x0a" + _varint(len(inner)) + inner
-
-
 def batch_error(problem: InvalidRequest) -> bytes:
     """An item that could not be judged, as one result of a batch."""
     result = pb.CheckResult(error=pb.ItemError(code=3, message=str(problem)))
@@ -205,15 +191,6 @@ def timeline_segment(segment: Segment) -> pb.TimelineSegment:
 
 def _limit(limit: Limit) -> records_pb.Limit:
     return records_pb.Limit(unlimited=True) if limit is UNLIMITED else records_pb.Limit(count=limit)
-
-
-def _varint(n: int) -> bytes:
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
 
 
 def _quota(figures: Figures) -> pb.Quota:

@@ -13,7 +13,7 @@ from sidecar.core.table import UNJUDGED, mismatches
 from sidecar.core.tenant import Tenant
 from sidecar.core.text import count
 from sidecar.core.variables import variables
-from sidecar.serving.codec import constant_part, read_ask, read_details, timeline_segment, varying_part
+from sidecar.serving.codec import constant_part, read_ask, read_details, timeline_segment
 from sidecar.state.world import World
 
 
@@ -25,7 +25,7 @@ def explain(
     size: int,
     at: Instant,
     freshness: Freshness,
-    decision_id: str,
+    stamp: bytes,
 ) -> bytes:
     """The bytes of an ExplainResponse for a tenant, judged at an instant. Raises InvalidRequest as a check does."""
     ask = read_ask(message, size)
@@ -34,9 +34,7 @@ def explain(
     outcomes = weigh(table.match(facts), variables(tenant, ask, read_details(message), facts, at))
     languages = book.languages.chain(message.locale, tenant.record.language)
     decision = decide(tenant=tenant, book=book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
-    answer = pb.CheckResponse.FromString(
-        constant_part(decision, freshness, book.policy_set.revision) + varying_part(world.revision, at, decision_id)
-    )
+    answer = pb.CheckResponse.FromString(constant_part(decision, freshness, book.policy_set.revision) + stamp)
     response = pb.ExplainResponse(
         answer=answer,
         facts=[pb.Fact(name=name, value=value) for name, value in _facts(facts)],

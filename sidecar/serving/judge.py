@@ -18,7 +18,7 @@ from sidecar.core.rules import Rule, Thresholds
 from sidecar.core.tenant import Tenant
 from sidecar.core.variables import variables
 from sidecar.observe.metrics import Metrics, Recorder
-from sidecar.serving.codec import constant_part, read_ask, read_details, varying_part
+from sidecar.serving.codec import constant_part, read_ask, read_details
 from sidecar.state.world import World
 
 OTHER: Final = "other"
@@ -50,7 +50,6 @@ class _Question(NamedTuple):
     seen: Glance
     now: Instant
     freshness: Freshness
-    languages: tuple[str, ...]
 
 
 class Judge:
@@ -61,15 +60,15 @@ class Judge:
         self._freshness_of: Final = freshness_of
 
     def answer(
-        self, world: World, message: pb.CheckRequest, size: int, now: Instant, decision_id: str, recorder: Recorder
+        self, world: World, message: pb.CheckRequest, size: int, now: Instant, stamp: bytes, recorder: Recorder
     ) -> bytes:
-        """The bytes of a CheckResponse to a message of `size` bytes. Raises InvalidRequest naming the field."""
+        """The bytes of a CheckResponse to a message of `size` bytes, `stamp` being the part that differs from call to
+        call. Raises InvalidRequest naming the field."""
         ask = read_ask(message, size)
         tenant = world.tenant(ask.tenant_id)
         if tenant is None:
-            return self._refused(world, ask, message.locale, UNKNOWN_TENANT, now, decision_id, recorder)
+            return self._refused(world, ask, message.locale, UNKNOWN_TENANT, now, stamp, recorder)
         applied = tenant.applied
-        languages = world.book.languages.chain(message.locale, tenant.record.language)
         freshness = self._freshness_of(applied.thresholds, now)
         seen = glance(tenant, ask, now)
         key = (
@@ -80,17 +79,17 @@ class Judge:
             seen.seat,
             seen.window,
             freshness,
-            languages,
+            message.locale,
             tenant.epoch(seen.kind, now) if applied.table.groups else None,
         )
         memo = seen.segment.memo
         found: Remembered | None = memo.get(key)
         recorder.memo(found is not None)
         if found is None or found.rules:
-            question = _Question(world, tenant, ask, message, seen, now, freshness, languages)
+            question = _Question(world, tenant, ask, message, seen, now, freshness)
             found = self._worked_out(question, memo, key, found)
         recorder.decision(found.slot)
-        return found.constant + varying_part(world.revision, now, decision_id)
+        return found.constant + stamp
 
     def refusal(
         self,
@@ -99,26 +98,26 @@ class Judge:
         size: int,
         code: str,
         now: Instant,
-        decision_id: str,
+        stamp: bytes,
         recorder: Recorder,
     ) -> bytes:
         """A denial for which nothing about the tenant is looked at. Raises InvalidRequest naming the field."""
         ask = read_ask(message, size)
-        return self._refused(world, ask, message.locale, code, now, decision_id, recorder)
+        return self._refused(world, ask, message.locale, code, now, stamp, recorder)
 
     def _refused(
-        self, world: World, ask: Ask, locale: str, code: str, now: Instant, decision_id: str, recorder: Recorder
+        self, world: World, ask: Ask, locale: str, code: str, now: Instant, stamp: bytes, recorder: Recorder
     ) -> bytes:
         decision = refuse(world.book, code, ask, world.book.languages.chain(locale, ""))
         recorder.decision(self._slot(world, ask, decision))
         freshness = self._freshness_of(world.book.general.thresholds, now)
-        return self._constant(world, decision, freshness) + varying_part(world.revision, now, decision_id)
+        return self._constant(world, decision, freshness) + stamp
 
     def _worked_out(
         self, question: _Question, memo: Memo, key: tuple[object, ...], found: Remembered | None
     ) -> Remembered:
         """What a question comes to that was not remembered, or in which an expression has a say."""
-        _, tenant, ask, message, seen, now, freshness, _ = question
+        _, tenant, ask, message, seen, now, freshness = question
         facts = observe(tenant, ask, seen, now, freshness)
         rules = found.rules if found is not None else tenant.applied.table.match(facts)
         if all(rule.when is None for rule in rules):
@@ -133,15 +132,9 @@ class Judge:
         return memo.get(full) or _remember(memo, full, self._written(question, facts, outcomes))
 
     def _written(self, question: _Question, facts: Facts, outcomes: Sequence[Outcome]) -> Remembered:
-        world, ask = question.world, question.ask
-        decision = decide(
-            tenant=question.tenant,
-            book=world.book,
-            ask=ask,
-            facts=facts,
-            outcomes=outcomes,
-            languages=question.languages,
-        )
+        world, tenant, ask, message, *_ = question
+        languages = world.book.languages.chain(message.locale, tenant.record.language)
+        decision = decide(tenant=tenant, book=world.book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
         return Remembered(self._constant(world, decision, facts.freshness), self._slot(world, ask, decision))
 
     @staticmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +21,13 @@ from sidecar.serving.codec import (
     BATCH_ITEMS,
     CHECK_BYTES,
     batch_error,
-    batch_item,
     read_ask,
     read_message,
     read_timestamp,
 )
 from sidecar.serving.explain import explain
 from sidecar.serving.judge import FreshnessOf, Judge
+from sidecar.serving.stamps import Stamps, batch_item
 from sidecar.state.world import World, Worlds
 
 SERVICE: Final = "desking.entitlements.v1.AuthorizationService"
@@ -61,8 +60,7 @@ class Service:
         self._adjust: Final = adjust
         self._judge: Final = Judge(metrics=metrics, freshness_of=freshness_of)
         self._waiting: Final = threading.BoundedSemaphore(max_waiting)
-        self._instance: Final = instance
-        self._counter: Final = itertools.count(1)
+        self._stamps: Final = Stamps(instance)
         self._methods: Final[Mapping[str, Callable[[bytes, float | None, Recorder], bytes]]] = {
             "Check": self._check,
             "CheckBatch": self._check_batch,
@@ -100,7 +98,8 @@ class Service:
         world = self._world(message.min_revision, remaining)
         if world.revision < message.min_revision:
             return self._late(world, message, len(request), self._now(), recorder)
-        return self._judge.answer(world, message, len(request), self._now(), self._next_id(), recorder)
+        now = self._now()
+        return self._judge.answer(world, message, len(request), now, self._stamp(world, now), recorder)
 
     def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.CheckBatchRequest, request, BATCH_BYTES)
@@ -111,21 +110,25 @@ class Service:
         world = self._world(message.min_revision, remaining)
         late = world.revision < message.min_revision
         now = self._now()
-        return b"".join([self._item(world, item, now, late, recorder) for item in message.items])
+        moment = self._stamps.moment(world.revision, now)
+        return b"".join([self._item(world, item, now, moment, late, recorder) for item in message.items])
 
-    def _item(self, world: World, item: pb.CheckRequest, now: Instant, late: bool, recorder: Recorder) -> bytes:
+    def _item(
+        self, world: World, item: pb.CheckRequest, now: Instant, moment: bytes, late: bool, recorder: Recorder
+    ) -> bytes:
         try:
             size = item.ByteSize()
             if size > CHECK_BYTES:
                 raise InvalidRequest("request", f"{size} bytes are more than the {CHECK_BYTES} that are taken")
             if late:
                 return batch_item(self._late(world, item, size, now, recorder))
-            return batch_item(self._judge.answer(world, item, size, now, self._next_id(), recorder))
+            stamp = moment + self._stamps.next_id()
+            return batch_item(self._judge.answer(world, item, size, now, stamp, recorder))
         except InvalidRequest as e:
             return batch_error(e)
 
     def _late(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
-        return self._judge.refusal(world, message, size, REVISION_NOT_REACHED, now, self._next_id(), recorder)
+        return self._judge.refusal(world, message, size, REVISION_NOT_REACHED, now, self._stamp(world, now), recorder)
 
     def _explain(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.ExplainRequest, request, CHECK_BYTES)
@@ -138,7 +141,7 @@ class Service:
         late = world.revision < check.min_revision
         if tenant is None or late:
             code = REVISION_NOT_REACHED if late else UNKNOWN_TENANT
-            answer = self._judge.refusal(world, check, size, code, now, self._next_id(), recorder)
+            answer = self._judge.refusal(world, check, size, code, now, self._stamp(world, now), recorder)
             return pb.ExplainResponse(answer=pb.CheckResponse.FromString(answer)).SerializeToString()
         freshness = self._freshness_of(tenant.applied.thresholds, now)
         return explain(
@@ -148,15 +151,15 @@ class Service:
             size=size,
             at=at,
             freshness=freshness,
-            decision_id=self._next_id(),
+            stamp=self._stamp(world, at),
         )
 
     def _adjust_usage(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         done = self._adjust(read_adjustment(read_message(pb.AdjustUsageRequest, request, CHECK_BYTES)))
         return pb.AdjustUsageResponse(units=done.units, seats=done.seats, revision=done.revision).SerializeToString()
 
-    def _next_id(self) -> str:
-        return f"{self._instance}-{next(self._counter)}"
+    def _stamp(self, world: World, as_of: Instant) -> bytes:
+        return self._stamps.moment(world.revision, as_of) + self._stamps.next_id()
 
     def _world(self, min_revision: int, remaining: float | None) -> World:
         """The current world, or, once a wait that is bounded in time and number is over, whatever there is by then."""

@@ -90,7 +90,10 @@ class Applier:
 
     def freshness_of(self, thresholds: Thresholds, now: Instant) -> Freshness:
         """How old the data may be at `now`."""
-        return freshness.freshness(self._clock.last_contact, thresholds, now)
+        contact = self._clock.last_contact
+        if contact is not None and now - contact <= thresholds.stale_after <= thresholds.blind_after:
+            return Freshness.LIVE  # as nearly always: without a further call, on the path of every check
+        return freshness.freshness(contact, thresholds, now)
 
     def load(self) -> bool:
         """Publishes the local copy, if there is a whole one. True: a complete world is in place. Never raises for a

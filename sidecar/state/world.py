@@ -67,10 +67,13 @@ class World:
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """The tenant, compiled at most once while its record, its holder's and the policies stay; None: unknown."""
-        with self._lock:
-            found = self._compiled.get(tenant_id)
-        if found is not None and (found.world == self.number or self._still_holds(found)):
-            return found.tenant
+        try:
+            with self._lock:
+                found = self._compiled[tenant_id]
+            if found.world == self.number or self._still_holds(found):
+                return found.tenant
+        except KeyError:
+            pass
         compiled = self._compile(tenant_id)
         if compiled is None:
             return None
