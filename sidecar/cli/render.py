@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -12,21 +13,20 @@ from rich.text import Text
 
 from sidecar.client import Answer, Explanation, Question, Quota, Remedy, RuleTrace, Segment
 
+WIDE: Final = 120
+"""Columns when the output is no terminal."""
 COLORS: Final = {"allow": "bold green", "deny": "bold red"}
 
 
 def print_answer(question: Question, answer: Answer) -> None:
     """The verdict, why, what would lift it, and what it rests on."""
-    console = Console(highlight=False)
-    _verdict(console, question, answer)
-    console.print(_grid(_lines(answer)))
+    _print_answer(_console(), question, answer)
 
 
 def print_explanation(question: Question, told: Explanation) -> None:
     """The answer, then what it was made from: facts, rules, timeline."""
-    console = Console(highlight=False)
-    _verdict(console, question, told.answer)
-    console.print(_grid(_lines(told.answer)))
+    console = _console()
+    _print_answer(console, question, told.answer)
     if told.facts:
         console.print(_facts(told.facts))
     if told.rules:
@@ -35,23 +35,31 @@ def print_explanation(question: Question, told: Explanation) -> None:
         console.print(_timeline(told.timeline))
 
 
-def _verdict(console: Console, question: Question, answer: Answer) -> None:
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
+    return console
+
+
+def _print_answer(console: Console, question: Question, answer: Answer) -> None:
     what = " ".join(part for part in (question.action, question.kind) if part)
     said = Text(answer.effect.upper(), style=COLORS[answer.effect])
     said.append(f"  {what} for {question.tenant}", style="default not bold")
     if answer.reason:
         said.append(f"  {answer.reason}", style="bold")
     console.print(said)
+    console.print(_grid(_lines(question, answer)))
 
 
-def _lines(answer: Answer) -> Iterator[tuple[str, str]]:
+def _lines(question: Question, answer: Answer) -> Iterator[tuple[str, str]]:
     """What to show of an answer, empty ones included."""
     yield "message", answer.message
     yield "also", ", ".join(answer.also)
     for warning in answer.warnings:
         yield "warning", f"{warning.code}: {warning.message}" if warning.message else warning.code
     yield "would lift it", "; ".join(map(_remedy, answer.remedies))
-    yield "quota", _quota(answer.quota) if answer.quota else ""
+    yield "quota", _quota(answer.quota, question.tenant) if answer.quota else ""
     facts = {"status": answer.status, "phase": answer.phase, "standing": answer.standing}
     yield "tenant", ", ".join(f"{name} {value}" for name, value in facts.items() if value)
     yield "term ends", _when(answer.term_ends_at)
@@ -72,13 +80,13 @@ def _rests_on(answer: Answer) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _quota(quota: Quota) -> str:
+def _quota(quota: Quota, tenant: str) -> str:
     if quota.unlimited:
         return f"{quota.key}: {quota.used} used, no limit"
     text = f"{quota.key}: {quota.used} of {quota.limit} used, {quota.fits} fit"
     if quota.excess:
         text += f", {quota.excess} too many"
-    return text + (f" (pool of {quota.holder})" if quota.holder else "")
+    return text + (f" (pool of {quota.holder})" if quota.holder not in ("", tenant) else "")
 
 
 def _remedy(remedy: Remedy) -> str:
@@ -94,6 +102,10 @@ def _remedy(remedy: Remedy) -> str:
 
 def _when(instant: datetime | None) -> str:
     return "" if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _short(instant: datetime | None) -> str:
+    return "ever" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _grid(lines: Iterator[tuple[str, str]]) -> Table:
@@ -132,11 +144,13 @@ def _rules(rules: tuple[RuleTrace, ...]) -> Table:
 
 def _timeline(segments: tuple[Segment, ...]) -> Table:
     table = _table("\nTimeline", "from", "to", "status", "phase", "standing", "units", "users", "")
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for segment in segments:
         notes = (*segment.cuts, *(("expiring soon",) if segment.expiring_soon else ()))
         cells = (
-            _when(segment.starts_at) or "ever",
-            _when(segment.ends_at) or "ever",
+            _short(segment.starts_at),
+            _short(segment.ends_at),
             segment.status,
             segment.phase,
             segment.standing,

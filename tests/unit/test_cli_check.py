@@ -34,7 +34,7 @@ DENIAL = pb.CheckResponse(
     reason="OVER_QUOTA",
     message="已有 10 个 [bold]",
     also=["DATA_TOO_OLD"],
-    quota=pb.Quota(key="fixed_desk", limit=8, used=10, fits=0, excess=2, holder="acme"),
+    quota=pb.Quota(key="fixed_desk", limit=8, used=10, fits=0, excess=2, holder="umbrella"),
     phase=pb.PHASE_ACTIVE,
     term_ends_at=stamp(NOON),
     remedies=[
@@ -52,7 +52,7 @@ DENIAL = pb.CheckResponse(
 ALLOWED = pb.CheckResponse(
     effect=pb.EFFECT_ALLOW,
     warnings=[pb.Warning(code="NEAR_QUOTA", message="almost full")],
-    quota=pb.Quota(key="room", unlimited=True, used=3),
+    quota=pb.Quota(key="room", unlimited=True, used=3, holder="acme"),
 )
 
 
@@ -150,7 +150,7 @@ def test_a_denial_exits_1_and_says_why_and_what_would_lift_it(run: Run, sidecar:
         "DENY  booking.create fixed_desk for acme  OVER_QUOTA",
         "已有 10 个 [bold]",
         "DATA_TOO_OLD",
-        "fixed_desk: 10 of 8 used, 0 fit, 2 too many (pool of acme)",
+        "fixed_desk: 10 of 8 used, 0 fit, 2 too many (pool of umbrella)",
         "release 2; top up at least 1.50; wait until 2027-01-01T12:00:00Z",
         "desking/over-quota",
         "revision 7, policies p1, LIVE, as of 2027-01-01T12:00:00Z",
@@ -200,6 +200,7 @@ def test_an_explanation_shows_facts_rules_and_timeline(run: Run, sidecar: Sideca
     for text in ("Facts", "usage", "over", "Rules", "desking/blind", "freshness is LIVE", "warn", "Timeline", "GRACE"):
         assert text in ended.out
     assert "early_grace, expiring soon" in ended.out
+    assert "ever                  2027-01-01 12:00:00Z" in ended.out
 
 
 def test_an_explanation_as_json(run: Run, sidecar: Sidecar) -> None:
