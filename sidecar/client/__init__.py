@@ -16,6 +16,7 @@ from sidecar.client.errors import (
     SidecarFailed,
     SidecarUnavailable,
     UnknownTenant,
+    UsageRefused,
 )
 from sidecar.client.types import (
     Answer,
@@ -52,4 +53,5 @@ __all__ = [
     "SidecarUnavailable",
     "UnknownTenant",
     "UsageNow",
+    "UsageRefused",
 ]

@@ -79,7 +79,8 @@ class Deskgate:
         """States what now exists: one of `delta`, `absolute`, and `seats` (user id to held). Durable when it returns.
 
         Sent again when unavailable: the same idempotency key with the same content counts once. Raises UnknownTenant,
-        IdempotencyConflict, and SidecarUnavailable: it may have been done all the same, so repeat it with the same key.
+        IdempotencyConflict, UsageRefused, and SidecarUnavailable: it may have been done all the same, so repeat it with
+        the same key.
         """
         change = convert.change_of(delta, absolute, seats)
         request = convert.adjustment_message(tenant, key, change, idempotency_key)

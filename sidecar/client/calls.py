@@ -18,6 +18,7 @@ from sidecar.client.errors import (
     SidecarFailed,
     SidecarUnavailable,
     UnknownTenant,
+    UsageRefused,
 )
 from sidecar.client.types import Answer, OnUnavailable
 
@@ -46,6 +47,7 @@ _ERRORS: Final[dict[str, type[ClientError]]] = {
     "INVALID_ARGUMENT": InvalidQuestion,
     "NOT_FOUND": UnknownTenant,
     "ALREADY_EXISTS": IdempotencyConflict,
+    "FAILED_PRECONDITION": UsageRefused,
     "PERMISSION_DENIED": NotAllowed,
     "UNAUTHENTICATED": NotAllowed,
 }

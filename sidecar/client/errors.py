@@ -26,6 +26,10 @@ class IdempotencyConflict(ClientError):
     """The idempotency key was used before, with another content."""
 
 
+class UsageRefused(ClientError):
+    """The store will not take the statement: usage would fall below 0."""
+
+
 class NotAllowed(ClientError):
     """The sidecar does not take this call from this caller."""
 

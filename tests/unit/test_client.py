@@ -34,6 +34,7 @@ from sidecar.client import (
     SidecarFailed,
     SidecarUnavailable,
     UnknownTenant,
+    UsageRefused,
 )
 from sidecar.client.calls import FIRST_PAUSE, LONGEST_PAUSE, MAX_BYTES, Attempts
 
@@ -286,6 +287,7 @@ def test_what_no_message_can_hold_is_refused_before_it_is_sent(ask: Ask, nobody:
         (grpc.StatusCode.INVALID_ARGUMENT, InvalidQuestion),
         (grpc.StatusCode.NOT_FOUND, UnknownTenant),
         (grpc.StatusCode.ALREADY_EXISTS, IdempotencyConflict),
+        (grpc.StatusCode.FAILED_PRECONDITION, UsageRefused),
         (grpc.StatusCode.PERMISSION_DENIED, NotAllowed),
         (grpc.StatusCode.INTERNAL, SidecarFailed),
     ],
