@@ -91,6 +91,7 @@ class Sidecar:
             socket_mode=settings.socket_mode,
             threads=settings.threads,
             max_in_flight=settings.max_in_flight,
+            inline=settings.inline,
         )
         telling = Telling(self)
         telling.measure()

@@ -151,9 +151,18 @@ class Settings(BaseModel):
         default=256, ge=1, le=65_536, description="gRPC calls worked on at once; more are refused."
     )
     max_waiting: _Int = Field(
-        default=64, ge=0, le=65_536, description="Calls that may wait for a min_revision at once; more are refused."
+        default=8,
+        ge=0,
+        le=511,
+        description="Calls that may wait for a min_revision at once, fewer than `threads`; more are refused.",
     )
-    threads: _Int = Field(default=16, ge=1, le=512, description="Threads that work on gRPC calls.")
+    threads: _Int = Field(
+        default=16, ge=2, le=512, description="Threads that work on checks; with `inline`, on those that wait."
+    )
+    inline: bool = Field(
+        default=True,
+        description="Answer checks on the thread that takes calls, which is faster; false: hand them to `threads`.",
+    )
     compiled_tenants: _Int = Field(
         default=10_000,
         ge=1,
@@ -180,6 +189,11 @@ class Settings(BaseModel):
     def _together(self) -> Self:
         if self.grpc_address is None and self.grpc_socket is None:
             raise ValueError("grpc_address and grpc_socket are both empty: nobody could ask")
+        if self.max_waiting >= self.threads:
+            raise ValueError(
+                f"max_waiting is {self.max_waiting} and threads is {self.threads}: with as many waiting as there are"
+                " threads none would be left to answer"
+            )
         return self
 
     @property

@@ -29,7 +29,7 @@ class BoundedPool(ThreadPoolExecutor):
 
     def full(self) -> bool:
         """Whether a further call is too much; it is counted as shed."""
-        if len(self._pending) < self._bound:
+        if self.in_flight < self._bound:
             return False
         self._metrics.shed()
         return True

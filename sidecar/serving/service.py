@@ -38,6 +38,14 @@ MARGIN: Final = 0.05
 log: Final = structlog.get_logger(__name__)
 
 
+NO_PATIENCE: Final = -1.0
+"""Instead of the seconds to a deadline: waiting is out of the question."""
+
+
+class WouldWait(Exception):
+    """A call that must not wait would have to."""
+
+
 class Service:
     """Every method of AuthorizationService. Threads may call it at once."""
 
@@ -75,12 +83,25 @@ class Service:
 
     def handle(self, method: str, request: bytes, metadata: object, remaining: float | None) -> Answer:
         """Answers a call. `remaining`: seconds to the caller's deadline; None: there is none. Never raises."""
+        return self._handle(method, request, remaining, patient=True)
+
+    def prompt(self, method: str, request: bytes, metadata: object, remaining: float | None) -> Answer | None:
+        """Like `handle`, for a thread that must not wait: None, with nothing counted, where it would have to."""
+        try:
+            return self._handle(method, request, remaining, patient=False)
+        except WouldWait:
+            return None
+
+    def _handle(self, method: str, request: bytes, remaining: float | None, *, patient: bool) -> Answer:
         started = time.perf_counter()
         recorder = self._metrics.recorder()
         try:
             if remaining is not None and remaining <= 0:
                 raise CannotAnswer(Code.DEADLINE_EXCEEDED, "the deadline had passed before work began")
-            answer = Answer(Code.OK, self._methods[method](request, remaining, recorder))
+            patience = remaining if patient else NO_PATIENCE
+            answer = Answer(Code.OK, self._methods[method](request, patience, recorder))
+        except WouldWait:
+            raise
         except InvalidRequest as e:
             answer = Answer(Code.INVALID_ARGUMENT, detail=str(e))
         except CannotAnswer as e:
@@ -171,6 +192,8 @@ class Service:
         return world
 
     def _wait(self, min_revision: int, remaining: float | None) -> World | None:
+        if remaining == NO_PATIENCE:
+            raise WouldWait
         if not self._waiting.acquire(blocking=False):
             raise CannotAnswer(Code.RESOURCE_EXHAUSTED, "too many calls are waiting for a min_revision")
         try:

@@ -67,23 +67,30 @@ def stage() -> Stage:
     return Stage()
 
 
-@pytest.fixture(params=["direct", "tcp", "unix"])
+@pytest.fixture(params=["direct", "inline tcp", "inline unix", "threads tcp"])
 def call(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> Iterator[Caller]:
     """Calls a method with bytes: its code, answer bytes and detail."""
     if request.param == "direct":
         yield lambda method, data, timeout=None: tuple(stage.service.handle(method, data, (), timeout))
         return
     socket = tmp_path / "s"
-    front = front_of(stage, address="127.0.0.1:0", socket_path=socket)
+    inline = request.param.startswith("inline")
+    front = front_of(stage, address="127.0.0.1:0", socket_path=socket, inline=inline)
+    assert front.inline is inline
     front.start()
-    target = f"127.0.0.1:{front.port}" if request.param == "tcp" else f"unix:{socket}"
+    target = f"unix:{socket}" if "unix" in request.param else f"127.0.0.1:{front.port}"
     with grpc.insecure_channel(target) as channel:
         yield lambda method, data, timeout=10.0: over_grpc(channel, method, data, timeout)
     front.stop(0)
 
 
 def front_of(
-    stage: Stage, *, address: str | None = None, socket_path: Path | None = None, **limits: int
+    stage: Stage,
+    *,
+    address: str | None = None,
+    socket_path: Path | None = None,
+    inline: bool = True,
+    **limits: int,
 ) -> GrpcioFront:
     given = {"threads": 4, "max_in_flight": 64} | limits
     return GrpcioFront(
@@ -92,6 +99,7 @@ def front_of(
         address=address,
         socket_path=socket_path,
         socket_mode=0o660,
+        inline=inline,
         **given,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sidecar.serving.answers import Code
 from sidecar.serving.fronts.grpcio import CannotListen, GrpcioFront
+from sidecar.serving.fronts.inline import InlinePool
 from sidecar.serving.service import SERVICE
 from tests.contract.conftest import Stage, front_of, over_grpc
 from tests.contract.test_authorization import ACME, _Adjusted, adjustment, request
@@ -52,8 +54,8 @@ def gate(stage: Stage) -> Iterator[Gate]:
 
 @pytest.fixture
 def narrow(stage: Stage) -> Iterator[GrpcioFront]:
-    """Two calls of a kind in flight."""
-    front = front_of(stage, address="127.0.0.1:0", threads=1, max_in_flight=2)
+    """One thread at work, two calls of a kind in flight."""
+    front = front_of(stage, address="127.0.0.1:0", threads=1, max_in_flight=2, inline=False)
     front.start()
     yield front
     front.stop(0)
@@ -158,7 +160,7 @@ def test_waiting_for_a_revision_is_bounded_apart(stage: Stage) -> None:
 
 
 def test_started_calls_end_before_the_front_does(stage: Stage, gate: Gate) -> None:
-    front = front_of(stage, address="127.0.0.1:0")
+    front = front_of(stage, address="127.0.0.1:0", inline=False)
     front.start()
     front.serving(True)
     with grpc.insecure_channel(f"127.0.0.1:{front.port}") as channel, ThreadPoolExecutor() as pool:
@@ -170,6 +172,120 @@ def test_started_calls_end_before_the_front_does(stage: Stage, gate: Gate) -> No
         gate.opened.set()
         assert [h.result()[0] for h in held] == [Code.OK] * 3
         stopping.result(WAIT)
+
+
+# --- answering inline: nothing is handed over, so no caller can hold a thread ---
+
+
+@pytest.fixture
+def inline(stage: Stage) -> Iterator[GrpcioFront]:
+    stage.put(ACME)
+    front = front_of(stage, address="127.0.0.1:0", max_in_flight=8)
+    front.start()
+    yield front
+    front.stop(0)
+
+
+class Silent:
+    """Calls that are begun and whose message never comes."""
+
+    def __init__(self, channel: grpc.Channel, count: int) -> None:
+        self._ended = threading.Event()
+        method = channel.stream_unary(f"/{SERVICE}/Check")
+        self.calls = [method.future(self._messages(), timeout=60) for _ in range(count)]
+
+    def _messages(self) -> Iterator[bytes]:
+        self._ended.wait(60)
+        yield from ()
+
+    def cancel(self) -> None:
+        for call in self.calls:
+            call.cancel()
+        self._ended.set()
+
+    def end(self) -> None:
+        """Half-closes them all without a message."""
+        self._ended.set()
+
+
+def test_callers_that_send_nothing_stall_nobody(inline: GrpcioFront) -> None:
+    target = f"127.0.0.1:{inline.port}"
+    with grpc.insecure_channel(target) as silent_channel, grpc.insecure_channel(target) as channel:
+        silent = Silent(silent_channel, 7)
+        in_flight(inline, 7)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+        silent.cancel()
+        in_flight(inline, 0)
+
+
+@pytest.mark.parametrize("end", [Silent.cancel, Silent.end], ids=["cancelled", "half-closed"])
+def test_calls_without_a_message_are_bounded_and_leave_no_count_behind(
+    end: Callable[[Silent], None], inline: GrpcioFront
+) -> None:
+    target = f"127.0.0.1:{inline.port}"
+    with grpc.insecure_channel(target) as silent_channel, grpc.insecure_channel(target) as channel:
+        silent = Silent(silent_channel, 8)
+        in_flight(inline, 8)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.RESOURCE_EXHAUSTED
+        end(silent)
+        in_flight(inline, 0)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+
+
+def test_of_a_flood_some_is_answered_and_the_rest_refused(stage: Stage, inline: GrpcioFront) -> None:
+    stage.pause = lambda: threading.Event().wait(0.001) and None
+    with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel:
+        method = channel.unary_unary(f"/{SERVICE}/Check")
+        calls = [method.future(CHECK, timeout=WAIT) for _ in range(400)]
+        codes = Counter(call.code() for call in calls)
+    assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    shed = codes[grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert f"deskgate_calls_shed_total {float(shed)}".encode() in stage.metrics.exposition()[0]
+    in_flight(inline, 0)
+
+
+def test_inline_calls_that_wait_hold_up_nobody(stage: Stage, inline: GrpcioFront) -> None:
+    waiting = request(min_revision=5).SerializeToString()
+    with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel, ThreadPoolExecutor() as pool:
+        held = [pool.submit(over_grpc, channel, "Check", waiting, WAIT) for _ in range(stage.max_waiting)]
+        in_flight(inline, stage.max_waiting)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+        stage.put(ACME, revision=5)
+        assert [h.result()[0] for h in held] == [Code.OK] * stage.max_waiting
+    in_flight(inline, 0)
+
+
+def test_an_inline_front_ends_under_load(stage: Stage) -> None:
+    stage.put(ACME)
+    front = front_of(stage, address="127.0.0.1:0", max_in_flight=1000)
+    front.start()
+    with grpc.insecure_channel(f"127.0.0.1:{front.port}") as channel:
+        method = channel.unary_unary(f"/{SERVICE}/Check")
+        assert method(CHECK, timeout=WAIT)
+        calls = [method.future(CHECK, timeout=WAIT) for _ in range(500)]
+        front.stop(WAIT)
+        codes = {call.code() for call in calls}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    assert front.in_flight == 0
+
+
+def test_an_answer_that_cannot_be_sent_ends_its_call_alone(
+    stage: Stage, inline: GrpcioFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel:
+        with monkeypatch.context() as patch:
+            patch.setattr(InlinePool, "_send", staticmethod(lambda *_: 1 / 0))
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary(f"/{SERVICE}/Check")(CHECK, timeout=WAIT)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+    in_flight(inline, 0)
+
+
+def test_another_grpcio_is_served_by_threads(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc, "__version__", "9.9.9")
+    front = front_of(stage, address="127.0.0.1:0")
+    assert front.inline is False
+    front.stop(0)
 
 
 def test_health_follows_what_is_said(narrow: GrpcioFront, channel: grpc.Channel) -> None:

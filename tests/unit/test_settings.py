@@ -160,7 +160,7 @@ def test_a_store_is_a_url_or_a_path(store: str, path: str) -> None:
         ("GRPC_SOCKET_MODE", "0888", "octal"),
         ("GRPC_SOCKET_MODE", "7777", "octal"),
         ("POLICIES", ",", "at least 1"),
-        ("THREADS", "0", "greater than or equal to 1"),
+        ("THREADS", "1", "greater than or equal to 2"),
         ("LOG_LEVEL", "loud", "'debug'"),
     ],
 )

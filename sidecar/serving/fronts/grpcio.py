@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +20,14 @@ from sidecar.core.errors import DeskgateError
 from sidecar.observe.metrics import Metrics
 from sidecar.serving.answers import Code
 from sidecar.serving.codec import BATCH_BYTES
+from sidecar.serving.fronts.inline import STATUS, InlinePool, Prompted, usable
 from sidecar.serving.limits import BoundedPool
 from sidecar.serving.service import SERVICE, Service
 
+EXPLAINERS: Final = 2
+"""Threads that explain, and serve reflection."""
 WRITERS: Final = 2
 """Threads that state usage: they wait for the store's disk and for other writers, and no check waits for them."""
-STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", BATCH_BYTES),
@@ -51,12 +54,17 @@ class GrpcioFront:
         socket_mode: int,
         threads: int,
         max_in_flight: int,
+        inline: bool,
     ) -> None:
         """`address` is host:port, port 0 for any; `threads` work at a time; beyond `max_in_flight` calls are refused.
+        With `inline`, checks are answered on the thread that takes calls, where grpcio's version allows it.
 
         Raises CannotListen when an address or the socket cannot be had.
         """
-        self._pool: Final = BoundedPool(threads=threads, bound=max_in_flight, metrics=metrics)
+        self.inline: Final = inline and usable()
+        pool = InlinePool if self.inline else BoundedPool
+        self._checks: Final = pool(threads=threads, bound=max_in_flight, metrics=metrics)
+        self._pool: Final = BoundedPool(threads=EXPLAINERS, bound=max_in_flight, metrics=metrics)
         self._writing: Final = BoundedPool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
         self._beside: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
         self._health: Final = health.HealthServicer(
@@ -64,9 +72,16 @@ class GrpcioFront:
         )
         self._health.Check = _Beside(self._health.Check, self._beside)  # type: ignore[method-assign]
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
+        if isinstance(self._checks, InlinePool):
+            self._checks.attach(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        pools = dict.fromkeys(service.methods, self._pool) | {"AdjustUsage": self._writing}
+        pools = {
+            "Check": self._checks,
+            "CheckBatch": self._checks,
+            "Explain": self._pool,
+            "AdjustUsage": self._writing,
+        }
         self._server.add_generic_rpc_handlers((_Handler(service, pools, self._beside),))
         self.port: Final = self._listen(address) if address else None
         self._socket_path: Final = socket_path
@@ -77,7 +92,7 @@ class GrpcioFront:
     @property
     def in_flight(self) -> int:
         """Calls waiting or at work."""
-        return self._pool.in_flight + self._writing.in_flight
+        return self._checks.in_flight + self._pool.in_flight + self._writing.in_flight
 
     def serving(self, ready: bool) -> None:
         """Says by the health protocol whether calls are answered, of the whole server and of the service."""
@@ -93,7 +108,7 @@ class GrpcioFront:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace).wait()
-        for pool in (self._pool, self._writing, self._beside):
+        for pool in (self._checks, self._pool, self._writing, self._beside):
             pool.shutdown(wait=False, cancel_futures=True)
         if self._socket_path is not None:
             self._socket_path.unlink(missing_ok=True)
@@ -119,8 +134,7 @@ class _Handler(grpc.GenericRpcHandler):
 
     def __init__(self, service: Service, pools: Mapping[str, BoundedPool], beside: ThreadPoolExecutor) -> None:
         self._handlers: Final = {
-            f"/{SERVICE}/{method}": (_unary(_Beside(_behavior(service, method), pool)), pool)
-            for method, pool in pools.items()
+            f"/{SERVICE}/{method}": (_unary(_behavior(service, method, pool)), pool) for method, pool in pools.items()
         }
         self._refusal: Final = _unary(_Beside(_refuse, beside))
 
@@ -133,17 +147,19 @@ def _unary(behavior: Behavior) -> Any:
     return grpc.unary_unary_rpc_method_handler(behavior)
 
 
-def _behavior(service: Service, method: str) -> Behavior:
+def _behavior(service: Service, method: str, pool: BoundedPool) -> Behavior:
     handle = service.handle
 
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
-        code, payload, detail = handle(method, request, context.invocation_metadata, context.time_remaining())
+        code, payload, detail = handle(method, request, context.invocation_metadata(), context.time_remaining())
         if code is not Code.OK:
             context.set_code(STATUS[code])
             context.set_details(detail)
         return payload
 
-    return answer
+    if isinstance(pool, InlinePool):
+        return Prompted(prompt=partial(service.prompt, method), patient=answer, pool=pool)
+    return _Beside(answer, pool)
 
 
 class _Beside:
