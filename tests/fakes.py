@@ -70,3 +70,36 @@ def commit(conn: sqlite3.Connection, put: Iterable[str], take: Iterable[str], ra
     conn.executemany("INSERT INTO change_log VALUES (?, ?)", [(revision, i) for i in (*rows, *taken)])
     conn.execute("COMMIT")
     return int(revision)
+
+
+class FakeWorld:
+    """Takes what is published, as the sidecar's world does: nothing of it when going through the changes fails."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, bytes] = {}
+        self.store_id = ""
+        self.revisions: list[int] = []
+        self.snapshots = 0
+
+    def publish(
+        self, *, store_id: str, revision: int, snapshot: bool, changes: Iterable[tuple[str, bytes | None]]
+    ) -> None:
+        tenants = {} if snapshot else dict(self.tenants)
+        for tenant_id, data in changes:
+            if data is None:
+                tenants.pop(tenant_id, None)
+            else:
+                tenants[tenant_id] = data
+        self.tenants, self.store_id = tenants, store_id
+        self.revisions.append(revision)
+        self.snapshots += snapshot
+
+
+class Hands:
+    """A clock of the machine's that stands where it is put, in nanoseconds."""
+
+    def __init__(self, micros: int) -> None:
+        self.micros = micros
+
+    def __call__(self) -> int:
+        return self.micros * 1000

@@ -56,6 +56,7 @@ WORTHLESS: Final = frozenset({CopyKind.DAMAGED, CopyKind.FOREIGN})
 """Nothing can be served from such a copy: it is set aside, and a new one begun."""
 
 KINDS: Final = {
+    sqlite3.SQLITE_ERROR: (CopyKind.DAMAGED, "the local copy {path} is damaged: {error}"),  # tables that are not ours
     sqlite3.SQLITE_FULL: (CopyKind.FULL, "no room left on the disk for the local copy {path}: free some"),
     sqlite3.SQLITE_NOTADB: (CopyKind.FOREIGN, "{path} is no database"),
     sqlite3.SQLITE_CORRUPT: (CopyKind.DAMAGED, "the local copy {path} is damaged: {error}"),
@@ -154,12 +155,7 @@ def _create(conn: sqlite3.Connection) -> None:
 def read_stamp(conn: sqlite3.Connection, path: Path) -> Stamp | None:
     """What the copy says it holds; None: nothing yet. Raises CopyFailed, DAMAGED when that cannot be trusted."""
     with told(path):
-        try:
-            row = conn.execute("SELECT store_id, revision, tenants, total, applied_at, seal FROM stamp").fetchone()
-        except sqlite3.OperationalError as e:
-            if e.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise
-            raise CopyFailed(CopyKind.DAMAGED, f"the local copy {path} is damaged: {e}") from e
+        row = conn.execute("SELECT store_id, revision, tenants, total, applied_at, seal FROM stamp").fetchone()
     if row is None:
         return None
     stamp = Stamp(*row[:5])

@@ -111,7 +111,7 @@ class LocalCopy:
         self.stamp = stamp
 
     def set_aside(self, reason: str) -> None:
-        """Renames a file that cannot be trusted, keeping the latest few, and begins an empty copy. Raises CopyFailed."""
+        """Renames a file that cannot be trusted, and begins an empty copy; the latest few are kept. Raises CopyFailed."""
         self.close()
         with told(self.path):
             aside = self._rename()
