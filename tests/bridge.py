@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.core.book import Book
 from sidecar.core.decide import Decision, decide, weigh
-from sidecar.core.facts import NO_DETAILS, Ask, glance, observe
+from sidecar.core.facts import NO_DETAILS, Ask, glance_at, observe
 from sidecar.core.model import (
     FOREVER,
     UNLIMITED,
@@ -103,7 +103,7 @@ def ask(plain: Plain, tenant_id: str = "acme") -> Ask:
 
 
 def decided(subject: Tenant, book: Book, question: Ask, now: int, freshness: str) -> Decision:
-    facts = observe(subject, question, glance(subject, question, now), now, Freshness(freshness))
+    facts = observe(subject, question, glance_at(subject, question, now), now, Freshness(freshness))
     outcomes = weigh(subject.applied.table.match(facts), variables(subject, question, NO_DETAILS, facts, now))
     return decide(tenant=subject, book=book, ask=question, facts=facts, outcomes=outcomes, languages=("en",))
 

@@ -26,7 +26,7 @@ class Applied:
 class Book:
     """A policy set, indexed. What is kept per combination of policies is bounded by their number."""
 
-    __slots__ = ("_applied", "cuts", "groups", "known_actions", "languages", "policy_set", "reasons")
+    __slots__ = ("_applied", "cuts", "groups", "known_actions", "languages", "memo", "policy_set", "reasons")
 
     def __init__(self, policy_set: PolicySet) -> None:
         policies = policy_set.policies
@@ -40,6 +40,8 @@ class Book:
         )
         self.known_actions: Final = known_actions(r for p in policies for r in p.rules)
         self.languages: Final = Languages(_languages(policies, self.reasons))
+        self.memo: Final[dict[Any, Any]] = {}
+        """For whoever answers from the book alone; it dies with it."""
         self._applied: Final[dict[frozenset[int], Applied]] = {}
 
     def applied(self, record: Record) -> Applied:

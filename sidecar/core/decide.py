@@ -94,14 +94,13 @@ def decide(
     return _denied(tenant, ask, facts, outcomes, languages, reason, rule, [d for d, _ in denials])
 
 
-def refuse(book: Book, code: str, ask: Ask, languages: tuple[str, ...]) -> Decision:
+def refuse(book: Book, code: str, languages: tuple[str, ...]) -> Decision:
     """A denial for which nothing about the tenant was looked at: UNKNOWN_TENANT, REVISION_NOT_REACHED."""
     reason = book.reasons[code]
-    values = {"tenant": ask.tenant_id, "key": ask.kind or "-", "quantity": str(ask.quantity)}
     return Decision(
         effect=Effect.DENY,
         reason=reason,
-        message=fill(pick(reason.message, languages), _Dashes(values)),
+        message=pick(reason.message, languages),
         remedies=tuple(Advice(r) for r in reason.remedies),
     )
 

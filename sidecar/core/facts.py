@@ -80,14 +80,9 @@ class Judged(NamedTuple):
     near: bool
 
 
-class Glance(NamedTuple):
-    """What of a question's facts cannot be told from the segment and the question's own words."""
-
-    shape: Shape
-    kind: str
-    segment: Segment
-    seat: Seated
-    window: Booked
+Glance = tuple[Shape, str, Segment, Seated, Booked]
+"""What of a question's facts cannot be told from the question's own words: shape and key judged by, the segment, and
+where seat and window stand. A plain tuple: one is made for every check."""
 
 
 class Facts(NamedTuple):
@@ -124,19 +119,27 @@ def judge(limit: Limit, used: int, n: int, covered: bool, near_quota: int) -> Ju
     )
 
 
-def glance(tenant: Tenant, ask: Ask, now: Instant) -> Glance:
+def glance(
+    tenant: Tenant, action: str, kind: str, user_id: str, window_ends_at: Instant | None, now: Instant
+) -> Glance:
     """The least that tells one answer from another within a segment: the hot path looks at no more than this."""
-    shape = SHAPES.get(ask.action, UNKNOWN_SHAPE)
-    kind = "" if shape.reads else ask.kind
+    shape = SHAPES.get(action, UNKNOWN_SHAPE)
+    if shape.reads:
+        kind = ""
     segment = tenant.segment(kind, now)
     seat = Seated.UNSEATED
     if shape.seats or (shape.feature and kind in tenant.per_user):
-        seat = _seat(tenant.seat(kind, ask.user_id), segment)
+        seat = _seat(tenant.seat(kind, user_id), segment)
     window = Booked.NONE
-    if ask.window_ends_at is not None and segment.covered:
+    if window_ends_at is not None and segment.covered:
         end = segment.state.term_ends_at
-        window = Booked.BEYOND if end is not None and ask.window_ends_at > end else Booked.INSIDE
-    return Glance(shape, kind, segment, seat, window)
+        window = Booked.BEYOND if end is not None and window_ends_at > end else Booked.INSIDE
+    return shape, kind, segment, seat, window
+
+
+def glance_at(tenant: Tenant, ask: Ask, now: Instant) -> Glance:
+    """`glance` at a question as a whole."""
+    return glance(tenant, ask.action, ask.kind, ask.user_id, ask.window_ends_at, now)
 
 
 def observe(tenant: Tenant, ask: Ask, seen: Glance, now: Instant, freshness: Freshness) -> Facts:

@@ -111,9 +111,11 @@ class Recorder:
         self._hit: Final = hit
         self._miss: Final = miss
 
-    def decision(self, slot: int) -> None:
-        """One decision; `slot` is from `Metrics.decision_slot`."""
-        self._counts[slot] += 1
+    def decision(self, slot: int, remembered: bool) -> None:
+        """One decision, remembered or worked out anew; `slot` is from `Metrics.decision_slot`."""
+        counts = self._counts
+        counts[slot] += 1
+        counts[self._hit if remembered else self._miss] += 1
 
     def call(self, method: str, status: str) -> None:
         """One call that ended with the named gRPC status."""
@@ -123,10 +125,6 @@ class Recorder:
         """How long one Check took."""
         self._buckets[bisect_left(BOUNDS, seconds)] += 1
         self._tally.seconds += seconds
-
-    def memo(self, hit: bool) -> None:
-        """Whether a decision was remembered."""
-        self._counts[self._hit if hit else self._miss] += 1
 
     def count(self, slot: int) -> None:
         """One of whatever `slot` counts."""

@@ -16,7 +16,7 @@ from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
 from sidecar.core.actions import ASSIGN, NEEDS_KIND
 from sidecar.core.decide import Advice, Decision, Figures
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.facts import SHAPES, UNKNOWN_SHAPE, Ask, Details
+from sidecar.core.facts import SHAPES, UNKNOWN_SHAPE, Details
 from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Freshness, Instant, Limit
 from sidecar.core.timeline import Segment
 
@@ -45,7 +45,11 @@ def read_message(kind: type[M], data: bytes, limit: int) -> M:
         raise InvalidRequest("request", f"these bytes are no {kind.__name__}: {e}") from e
 
 
-def read_ask(message: pb.CheckRequest, size: int) -> Ask:
+Asked = tuple[str, str, str, bool, int, str, Instant | None, Instant | None]
+"""The fields of an Ask, in order: a plain tuple, since one is made for every check."""
+
+
+def read_ask(message: pb.CheckRequest, size: int) -> Asked:
     """The question in a message of `size` bytes. Raises InvalidRequest naming the first field that is wrong."""
     tenant_id, action, resource = message.tenant_id, message.action, message.resource
     kind, shape = resource.kind, SHAPES.get(action, UNKNOWN_SHAPE)
@@ -61,7 +65,7 @@ def read_ask(message: pb.CheckRequest, size: int) -> Ask:
         _check_assign(user_id, quantity)
     starts_at, ends_at = read_window(message.window) if message.HasField("window") else NO_WINDOW
     licensed = resource.licensed if resource.HasField("licensed") else True
-    return Ask(tenant_id, action, kind, licensed, quantity, user_id, starts_at, ends_at)
+    return tenant_id, action, kind, licensed, quantity, user_id, starts_at, ends_at
 
 
 def read_details(message: pb.CheckRequest) -> Details:

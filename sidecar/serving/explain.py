@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.decide import Outcome, decide, weigh
-from sidecar.core.facts import Facts, Judged, glance, observe
+from sidecar.core.facts import Ask, Facts, Judged, glance_at, observe
 from sidecar.core.model import Freshness, Instant
 from sidecar.core.rules import Rule
 from sidecar.core.table import UNJUDGED, mismatches
@@ -28,8 +28,8 @@ def explain(
     stamp: bytes,
 ) -> bytes:
     """The bytes of an ExplainResponse for a tenant, judged at an instant. Raises InvalidRequest as a check does."""
-    ask = read_ask(message, size)
-    facts = observe(tenant, ask, glance(tenant, ask, at), at, freshness)
+    ask = Ask(*read_ask(message, size))
+    facts = observe(tenant, ask, glance_at(tenant, ask, at), at, freshness)
     table, book = tenant.applied.table, world.book
     outcomes = weigh(table.match(facts), variables(tenant, ask, read_details(message), facts, at))
     languages = book.languages.chain(message.locale, tenant.record.language)

@@ -18,7 +18,7 @@ from sidecar.core.rules import Rule, Thresholds
 from sidecar.core.tenant import Tenant
 from sidecar.core.variables import variables
 from sidecar.observe.metrics import Metrics, Recorder
-from sidecar.serving.codec import constant_part, read_ask, read_details
+from sidecar.serving.codec import Asked, constant_part, read_ask, read_details
 from sidecar.state.world import World
 
 OTHER: Final = "other"
@@ -64,31 +64,24 @@ class Judge:
     ) -> bytes:
         """The bytes of a CheckResponse to a message of `size` bytes, `stamp` being the part that differs from call to
         call. Raises InvalidRequest naming the field."""
-        ask = read_ask(message, size)
-        tenant = world.tenant(ask.tenant_id)
+        asked = read_ask(message, size)
+        tenant_id, action, kind, licensed, quantity, user_id, _, window_ends_at = asked
+        tenant = world.tenant(tenant_id)
         if tenant is None:
-            return self._refused(world, ask, message.locale, UNKNOWN_TENANT, now, stamp, recorder)
+            return self._refused(world, asked, message.locale, UNKNOWN_TENANT, now, stamp, recorder)
         applied = tenant.applied
         freshness = self._freshness_of(applied.thresholds, now)
-        seen = glance(tenant, ask, now)
-        key = (
-            ask.action,
-            seen.kind,
-            ask.quantity,
-            ask.licensed,
-            seen.seat,
-            seen.window,
-            freshness,
-            message.locale,
-            tenant.epoch(seen.kind, now) if applied.table.groups else None,
-        )
-        memo = seen.segment.memo
+        seen = glance(tenant, action, kind, user_id, window_ends_at, now)
+        _, kind, segment, seat, window = seen
+        epoch = tenant.epoch(kind, now) if applied.table.groups else None
+        key = (action, kind, quantity, licensed, seat, window, freshness, message.locale, epoch)
+        memo = segment.memo
         found: Remembered | None = memo.get(key)
-        recorder.memo(found is not None)
+        hit = found is not None
         if found is None or found.rules:
-            question = _Question(world, tenant, ask, message, seen, now, freshness)
+            question = _Question(world, tenant, Ask(*asked), message, seen, now, freshness)
             found = self._worked_out(question, memo, key, found)
-        recorder.decision(found.slot)
+        recorder.decision(found.slot, hit)
         return found.constant + stamp
 
     def refusal(
@@ -102,16 +95,23 @@ class Judge:
         recorder: Recorder,
     ) -> bytes:
         """A denial for which nothing about the tenant is looked at. Raises InvalidRequest naming the field."""
-        ask = read_ask(message, size)
-        return self._refused(world, ask, message.locale, code, now, stamp, recorder)
+        return self._refused(world, read_ask(message, size), message.locale, code, now, stamp, recorder)
 
     def _refused(
-        self, world: World, ask: Ask, locale: str, code: str, now: Instant, stamp: bytes, recorder: Recorder
+        self, world: World, asked: Asked, locale: str, code: str, now: Instant, stamp: bytes, recorder: Recorder
     ) -> bytes:
-        decision = refuse(world.book, code, ask, world.book.languages.chain(locale, ""))
-        recorder.decision(self._slot(world, ask, decision))
-        freshness = self._freshness_of(world.book.general.thresholds, now)
-        return self._constant(world, decision, freshness) + stamp
+        book, action = world.book, asked[1]
+        languages = book.languages.chain(locale, "")
+        freshness = self._freshness_of(book.general.thresholds, now)
+        key = (code, action, languages, freshness)
+        found: Remembered | None = book.memo.get(key)
+        hit = found is not None
+        if found is None:
+            decision = refuse(book, code, languages)
+            entry = Remembered(self._constant(world, decision, freshness), self._slot(world, action, decision))
+            found = _remember(book.memo, key, entry)
+        recorder.decision(found.slot, hit)
+        return found.constant + stamp
 
     def _worked_out(
         self, question: _Question, memo: Memo, key: tuple[object, ...], found: Remembered | None
@@ -135,14 +135,14 @@ class Judge:
         world, tenant, ask, message, *_ = question
         languages = world.book.languages.chain(message.locale, tenant.record.language)
         decision = decide(tenant=tenant, book=world.book, ask=ask, facts=facts, outcomes=outcomes, languages=languages)
-        return Remembered(self._constant(world, decision, facts.freshness), self._slot(world, ask, decision))
+        return Remembered(self._constant(world, decision, facts.freshness), self._slot(world, ask.action, decision))
 
     @staticmethod
     def _constant(world: World, decision: Decision, freshness: Freshness) -> bytes:
         return constant_part(decision, freshness, world.book.policy_set.revision)
 
-    def _slot(self, world: World, ask: Ask, decision: Decision) -> int:
-        action = ask.action if ask.action in world.book.known_actions else OTHER
+    def _slot(self, world: World, action: str, decision: Decision) -> int:
+        action = action if action in world.book.known_actions else OTHER
         reason = decision.reason.code if decision.reason else ""
         return self._metrics.decision_slot(action, decision.effect.value, reason)
 

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.core.actions import ACTIONS
 from sidecar.core.book import Book
-from sidecar.core.facts import glance, observe
+from sidecar.core.facts import glance_at, observe
 from sidecar.core.model import Effect, Freshness, Group, Period, Phase, Standing, Status
 from sidecar.core.rules import Booked, Cut, CutFrom, Policy, PolicySet, Room, Rule, Seated, Used
 from sidecar.core.table import mismatches
@@ -82,7 +82,7 @@ def test_match(seed: int) -> None:
     tenant, question = bridge.tenant(record, book), bridge.ask(ask)
     edges = boundaries(record)
     for instant in (now, *rng.sample(edges, min(6, len(edges)))):
-        facts = observe(tenant, question, glance(tenant, question, instant), instant, Freshness(freshness))
+        facts = observe(tenant, question, glance_at(tenant, question, instant), instant, Freshness(freshness))
         table = tenant.applied.table
         plainly = tuple(rule for rule in table.rules if not mismatches(rule, facts))
         assert table.match(facts) == plainly
@@ -96,7 +96,7 @@ def test_the_comparison_is_not_idle() -> None:
         record, ask, now, freshness = random_case(rng)
         if record is not None:
             tenant, question = bridge.tenant(record, book), bridge.ask(ask)
-            facts = observe(tenant, question, glance(tenant, question, now), now, Freshness(freshness))
+            facts = observe(tenant, question, glance_at(tenant, question, now), now, Freshness(freshness))
             matches = len(tenant.applied.table.match(facts))
             matched += matches
             unmatched += len(tenant.applied.table.rules) - matches

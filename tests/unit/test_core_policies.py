@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.book import Book
 from sidecar.core.decide import Decision, decide, refuse, weigh
 from sidecar.core.errors import ConditionFailed
-from sidecar.core.facts import Ask, Details, glance, observe
+from sidecar.core.facts import Ask, Details, glance_at, observe
 from sidecar.core.model import DAY, UNLIMITED, Effect, Freshness, Grant, Group, Period, Phase, Record, Usage
 from sidecar.core.rules import (
     AppliesTo,
@@ -73,7 +73,7 @@ def acme(**given: Any) -> Record:
 def decided(book_: Book, ask: Ask, record: Record | None = None, now: int = NOW, **other: Any) -> Decision:
     own = record or acme()
     tenant = Tenant(own, other.get("holder", own), book_)
-    facts = observe(tenant, ask, glance(tenant, ask, now), now, other.get("freshness", Freshness.LIVE))
+    facts = observe(tenant, ask, glance_at(tenant, ask, now), now, other.get("freshness", Freshness.LIVE))
     given = variables(tenant, ask, Details(), facts, now)
     outcomes = weigh(tenant.applied.table.match(facts), given)
     languages = book_.languages.chain(other.get("locale", ""), own.language)
@@ -370,7 +370,7 @@ def test_warnings_are_shown_once_in_the_order_of_the_rules() -> None:
 
 
 def test_a_refusal_looks_at_nothing() -> None:
-    decision = refuse(book(Policy(name="g")), "UNKNOWN_TENANT", BOOK_DESK, ("zh-CN", "en"))
+    decision = refuse(book(Policy(name="g")), "UNKNOWN_TENANT", ("zh-CN", "en"))
     assert (decision.effect, decision.state, decision.figures, decision.rule) == (Effect.DENY, None, None, None)
     assert [a.remedy for a in decision.remedies] == [Remedy.RETRY, Remedy.CONTACT]
     assert "联系我们" in decision.message

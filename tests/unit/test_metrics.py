@@ -33,12 +33,9 @@ def metrics() -> Metrics:
 def test_decisions_calls_and_memo_are_counted(metrics: Metrics) -> None:
     recorder = metrics.recorder()
     slot = metrics.decision_slot("booking.create", "deny", "OVER_QUOTA")
-    for _ in range(3):
-        recorder.decision(slot)
+    for remembered in (False, True, False):
+        recorder.decision(slot, remembered)
     recorder.call("Check", "OK")
-    recorder.memo(True)
-    recorder.memo(False)
-    recorder.memo(False)
     assert value(metrics, "decisions_total", action="booking.create", effect="deny", reason="OVER_QUOTA") == 3
     assert value(metrics, "calls_total", method="Check", status="OK") == 1
     assert value(metrics, "memo_hits_total") == 1
@@ -59,7 +56,7 @@ def test_no_count_is_lost_between_threads_also_of_those_that_ended(metrics: Metr
         recorder = metrics.recorder()
         begin.wait()
         for _ in range(20_000):
-            recorder.decision(slot)
+            recorder.decision(slot, True)
             recorder.latency(0.001)
 
     for _ in range(2):
@@ -86,7 +83,7 @@ def test_a_thread_has_one_recorder_and_no_two_share_theirs(metrics: Metrics) -> 
 
 def test_beyond_the_bound_labels_count_as_other(metrics: Metrics) -> None:
     for n in range(5_000):
-        metrics.recorder().decision(metrics.decision_slot(f"a{n}", "allow", ""))
+        metrics.recorder().decision(metrics.decision_slot(f"a{n}", "allow", ""), True)
     series = {key: n for key, n in shown(metrics).items() if key[0] == "deskgate_decisions_total"}
     bound = next(d.bound for d in COUNTERS if d.name == "decisions_total")
     assert len(series) == bound
