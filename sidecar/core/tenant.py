@@ -9,7 +9,7 @@ from sidecar.core.book import Applied, Book
 from sidecar.core.calendar import zone_of
 from sidecar.core.facts import Judged, judge
 from sidecar.core.model import NO_USAGE, Grant, Instant, Record
-from sidecar.core.rules import Terms
+from sidecar.core.rules import Terms, Thresholds
 from sidecar.core.standing import outlook
 from sidecar.core.timeline import Context, Segment, Timeline, key_timeline, tenant_timeline, total
 
@@ -32,11 +32,13 @@ class Tenant:
         "_timelines",
         "applied",
         "context",
+        "grouped",
         "holder",
         "keys",
         "per_user",
         "record",
         "terms",
+        "thresholds",
     )
 
     def __init__(self, record: Record, holder: Record, book: Book) -> None:
@@ -44,6 +46,9 @@ class Tenant:
         self.record: Final = record
         self.holder: Final = holder
         self.applied: Final[Applied] = book.applied(record)
+        self.thresholds: Final[Thresholds] = self.applied.thresholds
+        self.grouped: Final = bool(self.applied.table.groups)
+        """Whether some rule judges by a group of keys."""
         self.terms: Final[Terms] = book.applied(holder).terms
         zone = zone_of(holder.zone)
         self.context: Final = Context(

@@ -69,11 +69,10 @@ class Judge:
         tenant = world.tenant(tenant_id)
         if tenant is None:
             return self._refused(world, asked, message.locale, UNKNOWN_TENANT, now, stamp, recorder)
-        applied = tenant.applied
-        freshness = self._freshness_of(applied.thresholds, now)
+        freshness = self._freshness_of(tenant.thresholds, now)
         seen = glance(tenant, action, kind, user_id, window_ends_at, now)
         _, kind, segment, seat, window = seen
-        epoch = tenant.epoch(kind, now) if applied.table.groups else None
+        epoch = tenant.epoch(kind, now) if tenant.grouped else None
         key = (action, kind, quantity, licensed, seat, window, freshness, message.locale, epoch)
         memo = segment.memo
         found: Remembered | None = memo.get(key)
