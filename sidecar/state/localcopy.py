@@ -111,7 +111,7 @@ class LocalCopy:
         self.stamp = stamp
 
     def set_aside(self, reason: str) -> None:
-        """Renames a file that cannot be trusted, and begins an empty copy; the latest few are kept. Raises CopyFailed."""
+        """Renames a file that cannot be trusted and begins an empty copy; keeps the latest few. Raises CopyFailed."""
         self.close()
         with told(self.path):
             aside = self._rename()
