@@ -59,16 +59,13 @@ class Judge:
         self._metrics: Final = metrics
         self._freshness_of: Final = freshness_of
 
-    def answer(
-        self, world: World, message: pb.CheckRequest, size: int, now: Instant, stamp: bytes, recorder: Recorder
-    ) -> bytes:
-        """The bytes of a CheckResponse to a message of `size` bytes, `stamp` being the part that differs from call to
-        call. Raises InvalidRequest naming the field."""
+    def constant(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
+        """The constant part of the answer to a message of `size` bytes. Raises InvalidRequest naming the field."""
         asked = read_ask(message, size)
         tenant_id, action, kind, licensed, quantity, user_id, _, window_ends_at = asked
         tenant = world.tenant(tenant_id)
         if tenant is None:
-            return self._refused(world, asked, message.locale, UNKNOWN_TENANT, now, stamp, recorder)
+            return self._refused(world, asked, message.locale, UNKNOWN_TENANT, now, recorder)
         freshness = self._freshness_of(tenant.thresholds, now)
         seen = glance(tenant, action, kind, user_id, window_ends_at, now)
         _, kind, segment, seat, window = seen
@@ -81,24 +78,15 @@ class Judge:
             question = _Question(world, tenant, Ask(*asked), message, seen, now, freshness)
             found = self._worked_out(question, memo, key, found)
         recorder.decision(found.slot, hit)
-        return found.constant + stamp
+        return found.constant
 
-    def refusal(
-        self,
-        world: World,
-        message: pb.CheckRequest,
-        size: int,
-        code: str,
-        now: Instant,
-        stamp: bytes,
-        recorder: Recorder,
+    def refused(
+        self, world: World, message: pb.CheckRequest, size: int, code: str, now: Instant, recorder: Recorder
     ) -> bytes:
-        """A denial for which nothing about the tenant is looked at. Raises InvalidRequest naming the field."""
-        return self._refused(world, read_ask(message, size), message.locale, code, now, stamp, recorder)
+        """The same for a denial, for which nothing about the tenant is looked at."""
+        return self._refused(world, read_ask(message, size), message.locale, code, now, recorder)
 
-    def _refused(
-        self, world: World, asked: Asked, locale: str, code: str, now: Instant, stamp: bytes, recorder: Recorder
-    ) -> bytes:
+    def _refused(self, world: World, asked: Asked, locale: str, code: str, now: Instant, recorder: Recorder) -> bytes:
         book, action = world.book, asked[1]
         languages = book.languages.chain(locale, "")
         freshness = self._freshness_of(book.general.thresholds, now)
@@ -110,7 +98,7 @@ class Judge:
             entry = Remembered(self._constant(world, decision, freshness), self._slot(world, action, decision))
             found = _remember(book.memo, key, entry)
         recorder.decision(found.slot, hit)
-        return found.constant + stamp
+        return found.constant
 
     def _worked_out(
         self, question: _Question, memo: Memo, key: tuple[object, ...], found: Remembered | None

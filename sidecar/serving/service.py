@@ -27,7 +27,7 @@ from sidecar.serving.codec import (
 )
 from sidecar.serving.explain import explain
 from sidecar.serving.judge import FreshnessOf, Judge
-from sidecar.serving.stamps import Stamps, batch_item
+from sidecar.serving.stamps import Stamps
 from sidecar.state.world import World, Worlds
 
 SERVICE: Final = "desking.entitlements.v1.AuthorizationService"
@@ -117,10 +117,9 @@ class Service:
     def _check(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.CheckRequest, request, CHECK_BYTES)
         world = self._world(message.min_revision, remaining)
-        if world.revision < message.min_revision:
-            return self._late(world, message, len(request), self._now(), recorder)
         now = self._now()
-        return self._judge.answer(world, message, len(request), now, self._stamp(world, now), recorder)
+        late = world.revision < message.min_revision
+        return self._constant(world, message, len(request), now, late, recorder) + self._stamp(world, now)
 
     def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.CheckBatchRequest, request, BATCH_BYTES)
@@ -141,15 +140,16 @@ class Service:
             size = item.ByteSize()
             if size > CHECK_BYTES:
                 raise InvalidRequest("request", f"{size} bytes are more than the {CHECK_BYTES} that are taken")
-            if late:
-                return batch_item(self._late(world, item, size, now, recorder))
-            stamp = moment + self._stamps.next_id()
-            return batch_item(self._judge.answer(world, item, size, now, stamp, recorder))
+            return self._stamps.item(self._constant(world, item, size, now, late, recorder), moment)
         except InvalidRequest as e:
             return batch_error(e)
 
-    def _late(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
-        return self._judge.refusal(world, message, size, REVISION_NOT_REACHED, now, self._stamp(world, now), recorder)
+    def _constant(
+        self, world: World, message: pb.CheckRequest, size: int, now: Instant, late: bool, recorder: Recorder
+    ) -> bytes:
+        if late:
+            return self._judge.refused(world, message, size, REVISION_NOT_REACHED, now, recorder)
+        return self._judge.constant(world, message, size, now, recorder)
 
     def _explain(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.ExplainRequest, request, CHECK_BYTES)
@@ -162,7 +162,7 @@ class Service:
         late = world.revision < check.min_revision
         if tenant is None or late:
             code = REVISION_NOT_REACHED if late else UNKNOWN_TENANT
-            answer = self._judge.refusal(world, check, size, code, now, self._stamp(world, now), recorder)
+            answer = self._judge.refused(world, check, size, code, now, recorder) + self._stamp(world, now)
             return pb.ExplainResponse(answer=pb.CheckResponse.FromString(answer)).SerializeToString()
         freshness = self._freshness_of(tenant.applied.thresholds, now)
         return explain(

@@ -31,7 +31,8 @@ def tag(field: str, wire: int) -> bytes:
     return varint(_FIELDS[field].number << 3 | wire)
 
 
-LENGTHS: Final = tuple(varint(n) for n in range(4096))
+LONGEST: Final = 4096
+LENGTHS: Final = tuple(varint(n) for n in range(LONGEST + 3))
 """Answers are shorter than this as a rule; longer ones are counted out."""
 REVISION: Final = tag("entitlement_revision", VARINT)
 AS_OF: Final = tag("as_of", BYTES)
@@ -47,6 +48,7 @@ class Stamps:
         """`instance`, of up to 100 letters, begins every decision id."""
         head = f"{instance}-".encode()
         self._id: Final = DECISION_ID + varint(len(head) + 12) + head
+        self._id_size: Final = len(self._id) + 12
         self._counter: Final = itertools.count(1)
         self._last: tuple[int, int, bytes] = (-1, -1, b"")
 
@@ -64,15 +66,21 @@ class Stamps:
         """The decision id of one answer."""
         return b"%b%012d" % (self._id, next(self._counter))
 
+    def item(self, constant: bytes, moment: bytes) -> bytes:
+        """An answer, given its constant part, as one result of a CheckBatchResponse: results are concatenated."""
+        size = len(constant) + len(moment) + self._id_size
+        inner = LENGTHS[size] if size < LONGEST else varint(size)
+        outer = size + 1 + len(inner)
+        return b"\n%b\n%b%b%b%b%012d" % (
+            LENGTHS[outer] if size < LONGEST else varint(outer),
+            inner,
+            constant,
+            moment,
+            self._id,
+            next(self._counter),
+        )
+
     @staticmethod
     def _head(revision: int, second: int) -> bytes:
         seconds = b"\x08" + varint(second)
         return REVISION + varint(revision) + AS_OF + varint(len(seconds) + NANOS_BYTES) + seconds
-
-
-def batch_item(answer: bytes) -> bytes:
-    """An answer as one result of a CheckBatchResponse: results are concatenated."""
-    size = len(answer)
-    inner = LENGTHS[size] if size < len(LENGTHS) - 8 else varint(size)
-    outer = size + 1 + len(inner)
-    return b"\n%b\n%b%b" % (LENGTHS[outer] if outer < len(LENGTHS) else varint(outer), inner, answer)
