@@ -86,13 +86,13 @@ def test_config_show_tells_every_value_and_its_origin(
 ) -> None:
     file = tmp_path / "deskgate.yaml"
     file.write_text("policies: [a, b]\n")
-    monkeypatch.setenv("DESKGATE_MAX_WAITING", "7")
+    monkeypatch.setenv("DESKGATE_MAX_WAITING", "3")
     ended = run("config", "show", "--config", str(file), "--threads", "5")
     assert ended.status == 0
     lines = {line.split()[0]: line for line in ended.out.splitlines()}
     assert set(lines) == set(KEYS)
     assert lines["threads"].split() == ["threads", "5", "--threads"]
-    assert lines["max_waiting"].split() == ["max_waiting", "7", "DESKGATE_MAX_WAITING"]
+    assert lines["max_waiting"].split() == ["max_waiting", "3", "DESKGATE_MAX_WAITING"]
     assert "a, b" in lines["policies"]
     assert lines["policies"].endswith(f"{file}:policies")
     assert lines["grpc_socket"].split() == ["grpc_socket", "-", "default"]

@@ -351,7 +351,7 @@ def test_the_sidecar_is_told_the_deadline(sidecar: Sidecar, ask: Ask) -> None:
     ask(sidecar.target, "check", "acme", "tenant.read", within=4.0)
     (left,) = remaining
     assert left is not None
-    assert 0 < left <= 4.0
+    assert 0 < left <= 4.0 * 1.01  # the wire carries it rounded up
 
 
 def test_without_a_sidecar_it_raises_as_declared(ask: Ask, nobody: str) -> None:
