@@ -40,9 +40,17 @@ class FakeStore:
             conn.execute("INSERT INTO store VALUES (1, ?, ?, 0)", (self.store_id, schema_version))
 
     def connect(self) -> sqlite3.Connection:
-        conn = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+        return self.connect_to(self.path)
+
+    @staticmethod
+    def connect_to(path: Path) -> sqlite3.Connection:
+        conn = sqlite3.connect(path, isolation_level=None, timeout=10)
         conn.execute("PRAGMA synchronous = OFF")  # the store's own durability is not what is tested with it
         return conn
+
+    def revision(self) -> int:
+        with closing(self.connect()) as conn:
+            return int(conn.execute("SELECT revision FROM store").fetchone()[0])
 
     def commit(self, put: Iterable[str] = (), take: Iterable[str] = (), raw: Mapping[str, bytes] | None = None) -> int:
         """One transaction that writes new records of `put`, removes those of `take`, and writes `raw` as it is."""
