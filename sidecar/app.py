@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from types import FrameType
@@ -24,6 +25,7 @@ from sidecar.state.applier import Applier
 from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFile
 from sidecar.state.clockkeeper import ClockKeeper
+from sidecar.state.copyfile import CopyKind
 from sidecar.state.directory import StateDirectory
 from sidecar.state.localcopy import LocalCopy
 from sidecar.state.world import Worlds
@@ -31,7 +33,10 @@ from sidecar.telling import Telling
 from sidecar.usagewriter import StoreUsageWriter
 from sidecar.version import VERSION
 from sync.follower import Follower
-from sync.sources import Change, open_source
+from sync.sources import Change, FailureKind, open_source
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread at work (reading policies, taking in a store) may keep checks waiting; Python's own is 5 ms."""
 
 _log = log("sidecar")
 
@@ -48,6 +53,10 @@ class Sidecar:
         self.draining = False
         self._following = False
         self.metrics: Final = Metrics(version=VERSION)
+        for kind in FailureKind:
+            self.metrics.declare("sync_failures_total", kind.value)
+        for copy_kind in CopyKind:
+            self.metrics.declare("local_copy_failures_total", copy_kind.value)
         self.state: Final = StateDirectory(settings.state_dir)
         loaded = load_or_last_good(settings.policies, settings.state_dir)
         self.worlds: Final = Worlds(
@@ -56,7 +65,7 @@ class Sidecar:
             on_invalid=self._invalid,
         )
         self.clock: Final = Clock(ClockFile(self.state.clock))
-        self.keeper: Final = ClockKeeper(self.clock, settings.state_dir)
+        self.keeper: Final = ClockKeeper(self.clock, settings.state_dir, self.metrics.clock_failure)
         self.applier: Final = Applier(
             copy=LocalCopy(self.state.copy),
             clock=self.clock,
@@ -172,6 +181,7 @@ class Sidecar:
 
 def run(settings: Settings) -> None:
     """Runs a sidecar until SIGTERM or SIGINT, then drains. Raises DeskgateError when it cannot start."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     stopping = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -50,6 +50,7 @@ class Shape(NamedTuple):
     reads: bool = False
     seats: bool = False
     feature: bool = False
+    names_user: bool = False
     free_unlicensed: bool = False
     assigns: bool = False
 
@@ -61,6 +62,7 @@ def _shape(action: str, group: Group | None) -> Shape:
         reads=group is Group.READ,
         seats=is_about_seats(action),
         feature=action == FEATURE,
+        names_user=is_about_seats(action) or action == FEATURE,
         free_unlicensed=action in UNLICENSED_IS_FREE,
         assigns=action == ASSIGN,
     )
@@ -126,9 +128,11 @@ def glance(
     shape = SHAPES.get(action, UNKNOWN_SHAPE)
     if shape.reads:
         kind = ""
-    segment = tenant.segment(kind, now)
+    segment = tenant.segments.get(kind)
+    if segment is None or not segment.starts_at <= now < segment.ends_at:
+        segment = tenant.segment(kind, now)
     seat = Seated.UNSEATED
-    if shape.seats or (shape.feature and kind in tenant.per_user):
+    if shape.names_user and (shape.seats or kind in tenant.per_user):
         seat = _seat(tenant.seat(kind, user_id), segment)
     window = Booked.NONE
     if window_ends_at is not None and segment.covered:

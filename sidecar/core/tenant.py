@@ -28,7 +28,6 @@ class Tenant:
     __slots__ = (
         "_grants",
         "_seats",
-        "_segments",
         "_timelines",
         "applied",
         "context",
@@ -37,6 +36,7 @@ class Tenant:
         "keys",
         "per_user",
         "record",
+        "segments",
         "terms",
         "thresholds",
     )
@@ -64,16 +64,17 @@ class Tenant:
             k for k, grants in self._grants.items() if any(g.users is not None for g in grants)
         )
         self._timelines: Final[dict[str, Timeline]] = {}
-        self._segments: Final[dict[str, Segment]] = {}
+        self.segments: Final[dict[str, Segment]] = {}
+        """By key, the segment last found: as a rule it still holds."""
         self._seats: Final[dict[str, Mapping[tuple[str, str], int]]] = {}
 
     def segment(self, kind: str, now: Instant) -> Segment:
         """The segment of a key, or, for "", of the tenant as a whole, that holds an instant."""
         if kind and kind not in self.keys:
             kind = UNGRANTED
-        found = self._segments.get(kind)
+        found = self.segments.get(kind)
         if found is None or not found.starts_at <= now < found.ends_at:
-            found = self._segments[kind] = self.timeline(kind).at(now)
+            found = self.segments[kind] = self.timeline(kind).at(now)
         return found
 
     def timeline(self, kind: str) -> Timeline:

@@ -70,6 +70,7 @@ COUNTERS: Final = (
         labels=("kind",),
         bound=32,
     ),
+    Described(name="clock_failures_total", help="Times that the clock's memory could not be kept on disk."),
     Described(name="policy_reloads_total", help="Policy sets read, by result: ok or bad.", labels=("result",), bound=3),
 )
 
@@ -186,6 +187,10 @@ class Metrics(Collector):
     def local_copy_failure(self, kind: str) -> None:
         """Counts a failed attempt to read or write the local copy."""
         self._count("local_copy_failures_total", kind)
+
+    def clock_failure(self) -> None:
+        """Counts a time that the clock's memory could not be kept."""
+        self._count("clock_failures_total")
 
     def policy_reload(self, *, ok: bool) -> None:
         """Counts a reading of the policy files."""

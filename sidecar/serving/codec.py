@@ -53,11 +53,11 @@ def read_ask(message: pb.CheckRequest, size: int) -> Asked:
     """The question in a message of `size` bytes. Raises InvalidRequest naming the first field that is wrong."""
     tenant_id, action, resource = message.tenant_id, message.action, message.resource
     kind, shape = resource.kind, SHAPES.get(action, UNKNOWN_SHAPE)
-    user_id = message.subject.user_id if shape.seats or shape.feature else ""
+    user_id = message.subject.user_id if shape.names_user else ""
     quantity = message.quantity if message.HasField("quantity") else 1
     if size > NAME_BYTES:  # in fewer bytes no name and no number of attributes can be too long
         _check_sizes(message)
-    if not tenant_id or not action or not 1 <= quantity <= MAX_QUANTITY or message.min_revision < 0:
+    if not (tenant_id and action and 1 <= quantity <= MAX_QUANTITY):
         _check_least(message, quantity)
     if not kind and shape.group in NEEDS_KIND:
         raise InvalidRequest("resource.kind", f"{action} needs one")
@@ -107,9 +107,7 @@ def read_timestamp(field: str, stamp: Timestamp) -> Instant:
 def _check_least(message: pb.CheckRequest, quantity: int) -> None:
     check_name("tenant_id", message.tenant_id)
     check_name("action", message.action)
-    if not 1 <= quantity <= MAX_QUANTITY:
-        raise InvalidRequest("quantity", f"{quantity} is not between 1 and {MAX_QUANTITY}")
-    raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
+    raise InvalidRequest("quantity", f"{quantity} is not between 1 and {MAX_QUANTITY}")
 
 
 def _check_sizes(message: pb.CheckRequest) -> None:

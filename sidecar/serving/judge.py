@@ -63,7 +63,7 @@ class Judge:
         """The constant part of the answer to a message of `size` bytes. Raises InvalidRequest naming the field."""
         asked = read_ask(message, size)
         tenant_id, action, kind, licensed, quantity, user_id, _, window_ends_at = asked
-        tenant = world.tenant(tenant_id)
+        tenant = world.found.get(tenant_id) or world.tenant(tenant_id)
         if tenant is None:
             return self._refused(world, asked, message.locale, UNKNOWN_TENANT, now, recorder)
         freshness = self._freshness_of(tenant.thresholds, now)

@@ -118,38 +118,28 @@ class Service:
         message = read_message(pb.CheckRequest, request, CHECK_BYTES)
         world = self._world(message.min_revision, remaining)
         now = self._now()
-        late = world.revision < message.min_revision
-        return self._constant(world, message, len(request), now, late, recorder) + self._stamp(world, now)
+        constant = self._late if world.revision < message.min_revision else self._judge.constant
+        return constant(world, message, len(request), now, recorder) + self._stamp(world, now)
 
     def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.CheckBatchRequest, request, BATCH_BYTES)
-        if not 1 <= len(message.items) <= BATCH_ITEMS:
-            raise InvalidRequest("items", f"1 to {BATCH_ITEMS} are needed, got {len(message.items)}")
-        if message.min_revision < 0:
-            raise InvalidRequest("min_revision", f"{message.min_revision} is below 0")
+        items = message.items
+        if not 1 <= len(items) <= BATCH_ITEMS:
+            raise InvalidRequest("items", f"1 to {BATCH_ITEMS} are needed, got {len(items)}")
         world = self._world(message.min_revision, remaining)
-        late = world.revision < message.min_revision
         now = self._now()
-        moment = self._stamps.moment(world.revision, now)
-        return b"".join([self._item(world, item, now, moment, late, recorder) for item in message.items])
+        constant = self._late if world.revision < message.min_revision else self._judge.constant
+        moment, framed = self._stamps.moment(world.revision, now), self._stamps.item
+        results = []
+        for item in items:
+            try:
+                results.append(framed(constant(world, item, _checked_size(item), now, recorder), moment))
+            except InvalidRequest as e:
+                results.append(batch_error(e))
+        return b"".join(results)
 
-    def _item(
-        self, world: World, item: pb.CheckRequest, now: Instant, moment: bytes, late: bool, recorder: Recorder
-    ) -> bytes:
-        try:
-            size = item.ByteSize()
-            if size > CHECK_BYTES:
-                raise InvalidRequest("request", f"{size} bytes are more than the {CHECK_BYTES} that are taken")
-            return self._stamps.item(self._constant(world, item, size, now, late, recorder), moment)
-        except InvalidRequest as e:
-            return batch_error(e)
-
-    def _constant(
-        self, world: World, message: pb.CheckRequest, size: int, now: Instant, late: bool, recorder: Recorder
-    ) -> bytes:
-        if late:
-            return self._judge.refused(world, message, size, REVISION_NOT_REACHED, now, recorder)
-        return self._judge.constant(world, message, size, now, recorder)
+    def _late(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
+        return self._judge.refused(world, message, size, REVISION_NOT_REACHED, now, recorder)
 
     def _explain(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.ExplainRequest, request, CHECK_BYTES)
@@ -185,8 +175,11 @@ class Service:
     def _world(self, min_revision: int, remaining: float | None) -> World:
         """The current world, or, once a wait that is bounded in time and number is over, whatever there is by then."""
         world = self._worlds.current
-        if world is not None and world.revision < min_revision:
-            world = self._wait(min_revision, remaining)
+        if min_revision:
+            if min_revision < 0:
+                raise InvalidRequest("min_revision", f"{min_revision} is below 0")
+            if world is not None and world.revision < min_revision:
+                world = self._wait(min_revision, remaining)
         if world is None:
             raise CannotAnswer(Code.UNAVAILABLE, "no complete entitlement data is in place yet")
         return world
@@ -201,3 +194,10 @@ class Service:
             return self._worlds.wait_for(min_revision, max(0.0, timeout))
         finally:
             self._waiting.release()
+
+
+def _checked_size(item: pb.CheckRequest) -> int:
+    size = item.ByteSize()
+    if size > CHECK_BYTES:
+        raise InvalidRequest("request", f"{size} bytes are more than the {CHECK_BYTES} that are taken")
+    return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,12 @@ OFFSET_WARNED: Final = 5 * SECOND
 class ClockKeeper:
     """Keeps one clock whose state directory is this process' own."""
 
-    def __init__(self, clock: Clock, state: Path) -> None:
+    def __init__(self, clock: Clock, state: Path, on_failure: Callable[[], None] = lambda: None) -> None:
         self.failures = 0
         """How often the clock's memory could not be written, or a request not be followed."""
         self.far_off = False
         """Whether the machine's clock is more than 5 s from the instant decided by."""
+        self._on_failure: Final = on_failure
         self._clock: Final = clock
         self._state: Final = state
         self._stopping: Final = threading.Event()
@@ -52,6 +54,7 @@ class ClockKeeper:
                 work()
             except Exception as e:
                 self.failures += 1
+                self._on_failure()
                 failing.add(work.__name__)
                 if work.__name__ not in self._failing:
                     self._log.error("the clock could not be kept", work=work.__name__, exc_info=e)

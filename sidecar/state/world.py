@@ -42,7 +42,7 @@ class _Compiled:
 class World:
     """One state of everything that answers rest on. Frozen, but for the compiled tenants shared with its successors."""
 
-    __slots__ = ("_compiled", "_found", "_lock", "_on_invalid", "book", "number", "revision", "store_id", "tenants")
+    __slots__ = ("_compiled", "_lock", "_on_invalid", "book", "found", "number", "revision", "store_id", "tenants")
 
     def __init__(
         self,
@@ -64,16 +64,16 @@ class World:
         self._compiled: Final = compiled
         self._lock: Final = lock
         self._on_invalid: Final = on_invalid
-        self._found: Final[dict[str, Tenant]] = {}
+        self.found: Final[dict[str, Tenant]] = {}
         """Tenants found in this world already: no lock, and nothing to compare."""
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """The tenant, compiled at most once while its record, its holder's and the policies stay; None: unknown."""
-        found = self._found.get(tenant_id)
+        found = self.found.get(tenant_id)
         if found is None:
             found = self._look_up(tenant_id)
-            if found is not None and len(self._found) < self._compiled.maxsize:
-                self._found[tenant_id] = found
+            if found is not None and len(self.found) < self._compiled.maxsize:
+                self.found[tenant_id] = found
         return found
 
     def peek(self, tenant_id: str) -> Tenant | None:

@@ -22,7 +22,7 @@ from sync.store.terms import in_calendar
 
 P = ParamSpec("P")
 
-DEFAULT_STORE: Final = "./var/store.db"
+DEFAULT_STORE: Final = "var/run/store.db"
 PRODUCT: Final = re.compile(r"(?P<id>.+)=(?P<quantity>\d{1,12})")
 
 StorePath = Annotated[
