@@ -40,8 +40,12 @@ OPTIONS: Final = (
 )
 
 _SHED: Final = "RESOURCE_EXHAUSTED"
+_AWAY: Final = frozenset({"UNAVAILABLE", "CANCELLED"})
+"""Nobody is there. A sidecar that is stopping ends calls it has not begun with CANCELLED; the caller's own cancelling
+never comes this way."""
 _ERRORS: Final[dict[str, type[ClientError]]] = {
     "UNAVAILABLE": SidecarUnavailable,
+    "CANCELLED": SidecarUnavailable,
     "DEADLINE_EXCEEDED": SidecarUnavailable,
     _SHED: SidecarUnavailable,
     "INVALID_ARGUMENT": InvalidQuestion,
@@ -84,11 +88,11 @@ class Attempts:
     def pause(self, code: str, remaining: float) -> float | None:
         """Seconds until the next attempt after one failed with `code`; None: give up.
 
-        UNAVAILABLE is tried again while the pause ends before the deadline, RESOURCE_EXHAUSTED once, others not.
+        A sidecar that is away is tried again while the pause ends before the deadline, RESOURCE_EXHAUSTED once, others not.
         """
         self.failed += 1
         self.shed += code == _SHED
-        if code not in ("UNAVAILABLE", _SHED) or self.shed > 1:
+        if code not in (*_AWAY, _SHED) or self.shed > 1:
             return None
         pause = self.draw() * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failed - 1, 16))
         return pause if pause < remaining else None

@@ -303,7 +303,7 @@ def test_what_is_no_outage_is_raised_at_once_whatever_was_declared(
 
 
 def test_unavailable_is_tried_again_within_the_deadline(sidecar: Sidecar, ask: Ask) -> None:
-    sidecar.script = [grpc.StatusCode.UNAVAILABLE] * 3 + [ALLOW]
+    sidecar.script = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, ALLOW]
     assert ask(sidecar.target, "check", "acme", "tenant.read").allowed
     assert len(sidecar.seen) == 4
 
