@@ -88,7 +88,7 @@ class Attempts:
     def pause(self, code: str, remaining: float) -> float | None:
         """Seconds until the next attempt after one failed with `code`; None: give up.
 
-        A sidecar that is away is tried again while the pause ends before the deadline, RESOURCE_EXHAUSTED once, others not.
+        One that is away is tried again while the pause ends before the deadline, RESOURCE_EXHAUSTED once, others not.
         """
         self.failed += 1
         self.shed += code == _SHED
