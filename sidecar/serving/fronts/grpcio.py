@@ -21,6 +21,7 @@ from sidecar.observe.metrics import Metrics
 from sidecar.serving.answers import Code
 from sidecar.serving.codec import BATCH_BYTES
 from sidecar.serving.fronts.inline import STATUS, InlinePool, Prompted, usable
+from sidecar.serving.health import Health
 from sidecar.serving.limits import BoundedPool
 from sidecar.serving.service import SERVICE, Service
 
@@ -67,9 +68,7 @@ class GrpcioFront:
         self._pool: Final = BoundedPool(threads=EXPLAINERS, bound=max_in_flight, metrics=metrics)
         self._writing: Final = BoundedPool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
         self._beside: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
-        self._health: Final = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=self._beside
-        )
+        self._health: Final = Health(self._beside)
         self._health.Check = _Beside(self._health.Check, self._beside)  # type: ignore[method-assign]
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
         if isinstance(self._checks, InlinePool):
@@ -106,8 +105,9 @@ class GrpcioFront:
 
     def stop(self, grace: float) -> None:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
-        self._health.enter_graceful_shutdown()
-        self._server.stop(grace).wait()
+        stopped = self._server.stop(grace)
+        self._health.shut_down()
+        stopped.wait()
         for pool in (self._checks, self._pool, self._writing, self._beside):
             pool.shutdown(wait=False, cancel_futures=True)
         if self._socket_path is not None:
