@@ -1,4 +1,4 @@
-"""A local copy that is not whole is set aside, its reason told, and rebuilt; without a store nothing is served of it."""
+"""A local copy that is not whole is set aside, its reason told, and rebuilt; without a store nothing is served."""
 
 from __future__ import annotations
 
