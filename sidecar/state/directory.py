@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from sidecar.core.errors import DeskgateError
 
 LOCK: Final = "lock"
@@ -67,6 +69,4 @@ class StateDirectory:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         except OSError as e:
-            import structlog
-
             structlog.get_logger(component="state").warning("the lock's holder could not be written", error=str(e))

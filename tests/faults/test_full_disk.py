@@ -92,9 +92,10 @@ def test_a_full_disk_at_the_first_start(disk: Path, tmp_path: Path) -> None:
     store, world = FakeStore(tmp_path / "store.db"), FakeWorld()
     store.commit(["a"])
     ballast = fill_up(disk)
-    clock = Clock(ClockFile(disk / "clock"))
+    state = StateDirectory(disk)
+    clock = Clock(ClockFile(state.clock))
     sink, source = (
-        Applier(copy=LocalCopy(disk / "copy.db"), clock=clock, publish=world.publish),
+        Applier(copy=LocalCopy(state.copy), clock=clock, publish=world.publish),
         SqliteSource(store.path),
     )
     assert not sink.load()
@@ -108,3 +109,4 @@ def test_a_full_disk_at_the_first_start(disk: Path, tmp_path: Path) -> None:
     assert list(world.tenants) == ["a"]
     sink.close()
     source.close()
+    state.close()

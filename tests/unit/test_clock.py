@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from sidecar.core.calendar import format_instant
 from sidecar.core.model import DAY, SECOND, Instant
 from sidecar.state import settling
 from sidecar.state.clock import Clock, NowRule
@@ -25,6 +26,7 @@ from sidecar.state.clockkeeper import ClockKeeper
 from sidecar.state.directory import CLOCK, StateDirectory, StateInUse, StateUnusable
 from sidecar.state.settling import NotSettled, answer_request, settle
 from tests.fakes import Hands
+from tests.serving import deskgate
 
 START = 1_800_000_000 * SECOND
 YEAR = 365 * DAY
@@ -366,6 +368,31 @@ def test_there_must_be_a_state_directory(tmp_path: Path) -> None:
     with pytest.raises(NotSettled, match="there is no state directory"):
         settle(tmp_path / "none", by="ann")
     assert not (tmp_path / "none").exists()
+
+
+def test_the_clock_is_shown_as_it_is_kept(tmp_path: Path) -> None:
+    floor = ahead(tmp_path)
+    shown = deskgate("clock", "show", "--state-dir", tmp_path, "--json")
+    told = json.loads(shown.stdout)
+    assert told["floor"] == told["last_contact"] == format_instant(floor)
+    assert told["machine_behind_seconds"] > YEAR / SECOND - 60
+    assert "machine_behind_seconds" in deskgate("clock", "show", "--state-dir", tmp_path).stdout
+
+
+@pytest.mark.parametrize(("content", "told"), [(None, "nothing is kept there yet"), (b"garbage", "damaged")])
+def test_a_clock_that_is_not_kept_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
+    if content is not None:
+        (tmp_path / CLOCK).write_bytes(content)
+    shown = deskgate("clock", "show", "--state-dir", tmp_path)
+    assert (shown.returncode, told in shown.stderr) == (1, True)
+
+
+def test_settling_tells_people_what_it_did(tmp_path: Path) -> None:
+    ahead(tmp_path)
+    assert deskgate("clock", "settle", "--state-dir", tmp_path).stdout.startswith("settled: it was ")
+    assert deskgate("clock", "settle", "--state-dir", tmp_path).stdout.startswith("nothing to settle")
+    refused = deskgate("clock", "settle", "--state-dir", tmp_path / "none")
+    assert (refused.returncode, "there is no state directory" in refused.stderr) == (2, True)
 
 
 # The state directory
