@@ -1,4 +1,4 @@
-"""The oracle's plain values as the engine's, and the engine's decisions as plain values, so that the two can be compared."""
+"""The oracle's plain values as the engine's, and the engine's decisions as plain values: so they can be compared."""
 
 from __future__ import annotations
 

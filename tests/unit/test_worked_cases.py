@@ -18,12 +18,8 @@ def test_oracle(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_core(case: Case) -> None:
     book = shipped.book()
-    decision = bridge.decided(
-        bridge.tenant(case.record, book), book, bridge.ask(case.ask), case.at, case.freshness
-    )
+    decision = bridge.decided(bridge.tenant(case.record, book), book, bridge.ask(case.ask), case.at, case.freshness)
     assert differences(case.expect, bridge.plain(decision)) == {}
     if "remedies" in case.expect:
-        shown = [
-            [a.remedy.value, *filter(None, [a.quantity, a.amount // MICROS])] for a in decision.remedies
-        ]
+        shown = [[a.remedy.value, *filter(None, [a.quantity, a.amount // MICROS])] for a in decision.remedies]
         assert shown == case.expect["remedies"]
