@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 PYTEST_ARGS ?=
 RUN := var/run
 
-.PHONY: help run test bench soak lint proto lock
+.PHONY: help run test mutants bench soak lint proto lock
 .DEFAULT_GOAL := help
 
 help: ## What there is.
@@ -27,6 +27,9 @@ test: $(READY) ## All tests.
 
 soak: $(READY) ## The long ones: the engine against the oracle, and kill -9, many times over.
 	DESKGATE_SOAK=1 $(BIN)/python -m pytest -o timeout=7200 tests/property tests/faults $(PYTEST_ARGS)
+
+mutants: $(READY) ## Whether the tests notice a core that is wrong: 30 mutants of it, by a fixed seed.
+	$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 bench: $(READY) ## Benchmarks: a table and JSON, held to benchmarks/thresholds.json.
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

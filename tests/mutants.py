@@ -179,23 +179,25 @@ class Workshop:
         )
         if Path(shown.stdout.strip()) != self._place / "sidecar" / "core":
             raise RuntimeError(f"the tests would not be of the copy, but of {shown.stdout.strip()}")
-        failed = self._run(timeout=3600, write_bytecode=True)
+        failed = self._run(TESTS, 3600, write_bytecode=True)
         if failed:
             raise RuntimeError(f"the core fails its tests unchanged: {failed}")
         shutil.rmtree(self._place / "sidecar" / "core" / "__pycache__")  # a mutant is never taken for the original
         return time.monotonic() - started
 
     def kill(self, mutant: Mutant, timeout: float) -> str:
-        """The first test that fails on a mutant; "" when it survives them all."""
+        """The first test that fails on a mutant; "" when it survives them all. Tests of its own module come first."""
         module = self._place / mutant.module.relative_to(ROOT)
         original = module.read_text()
         module.write_text(mutant.code)
+        own = [t for t in TESTS if t.endswith(f"/test_core_{mutant.module.stem}.py")]
+        others = [t for t in TESTS if t not in own]
         try:
-            return self._run(timeout=timeout, write_bytecode=False)
+            return (self._run(own, timeout) if own else "") or self._run(others, timeout)
         finally:
             module.write_text(original)
 
-    def _run(self, *, timeout: float, write_bytecode: bool) -> str:
+    def _run(self, tests: Iterable[str], timeout: float, *, write_bytecode: bool = False) -> str:
         command = [
             sys.executable,
             "-m",
@@ -208,7 +210,7 @@ class Workshop:
             "-p",
             "no:xdist",
         ]
-        command += ["-o", f"timeout={PER_TEST_SECONDS}", "--tb=no", *TESTS]
+        command += ["-o", f"timeout={PER_TEST_SECONDS}", "--tb=no", *tests]
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("DESKGATE_", "PYTEST_", "PYTHON"))
         }
