@@ -89,7 +89,7 @@ class Sidecar:
             now=self.clock.now,
             freshness_of=self.applier.freshness_of,
             metrics=self.metrics,
-            adjust=StoreUsageWriter(settings.store_path, self.clock.now),
+            adjust=StoreUsageWriter(settings.store_path, self.clock.now, self._unfollowed),
             max_waiting=settings.max_waiting,
             instance=secrets.token_hex(4),
         )
@@ -174,6 +174,10 @@ class Sidecar:
         self.worlds.publish(store_id=store_id, revision=revision, snapshot=snapshot, changes=changes)
         if first:
             self.front.serving(True)
+
+    def _unfollowed(self) -> str:
+        failing = self.applier.failing
+        return failing.problem if failing and self.applier.history_gone_back else ""
 
     def _invalid(self, tenant_id: str, error: InvalidRecord) -> None:
         self.metrics.record_invalid()

@@ -27,9 +27,11 @@ REFUSALS: Final = {
 class StoreUsageWriter:
     """Writes to the store in one file. The store's library is imported when the first statement comes."""
 
-    def __init__(self, path: Path, now: Callable[[], Instant]) -> None:
+    def __init__(self, path: Path, now: Callable[[], Instant], unfollowed: Callable[[], str] = str) -> None:
+        """`unfollowed` says why the store there is not the one that answers rest on; "": it is."""
         self._path: Final = path
         self._now: Final = now
+        self._unfollowed: Final = unfollowed
         self._lock: Final = threading.Lock()
         self._store: Store | None = None
 
@@ -38,6 +40,8 @@ class StoreUsageWriter:
         from sync.store.errors import Refused, StoreError
         from sync.store.usage import adjust_usage
 
+        if why := self._unfollowed():  # nothing stated to another history would ever be seen in an answer
+            raise CannotAnswer(Code.UNAVAILABLE, f"this store is not written to: {why}")
         try:
             return adjust_usage(
                 self._opened(),

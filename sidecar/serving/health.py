@@ -34,7 +34,7 @@ class Health(health.HealthServicer):
             self._watching.add(stream)
         if not context.add_callback(lambda: self._watching.discard(stream)):
             self._watching.discard(stream)
-        super().Watch(request, context, stream)  # type: ignore[call-arg]
+        super().Watch(request, context, stream)
         if over:
             stream(None)
 

@@ -122,6 +122,10 @@ def test_a_history_that_went_back_is_not_followed(place: Place, put: Callable[[P
         answer = sidecar.check("acme", "space.create", "shared_desk")
         assert (answer.entitlement_revision, answer.quota and answer.quota.used) == (revision, 35)
         assert sidecar.status()["store"]["history_gone_back"] is True
+        before = place.store_path.read_bytes()
+        code, detail = sidecar.call("AdjustUsage", statement("elsewhere"))
+        assert (code, "not written to" in detail) == ("UNAVAILABLE", True)
+        assert place.store_path.read_bytes() == before
         place.put_store(right)
         followed(sidecar, revision)
         followed(sidecar, place.use("acme", shared_desk=32))
