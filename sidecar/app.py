@@ -7,8 +7,8 @@ import os
 import secrets
 import signal
 import sys
-import threading
 from collections.abc import Iterable, Sequence
+from queue import SimpleQueue
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -187,16 +187,16 @@ class Sidecar:
 def run(settings: Settings) -> None:
     """Runs a sidecar until SIGTERM or SIGINT, then drains. Raises DeskgateError when it cannot start."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    stopping = threading.Event()
+    stopping: SimpleQueue[int] = SimpleQueue()  # an Event would deadlock: its `set` may interrupt its own `wait`
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        stopping.set()
+        stopping.put(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     sidecar = Sidecar(settings)
     sidecar.start()
-    stopping.wait()
+    stopping.get()
     sidecar.stop()
     if sidecar.front.in_flight:
         _leave()

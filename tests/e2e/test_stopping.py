@@ -62,6 +62,12 @@ def test_an_idle_sidecar_ends_at_once_and_lets_everything_go(place: Place) -> No
             assert not [p.name for p in place.state.iterdir() if p.name.endswith(("-wal", "-shm"))]
 
 
+def test_a_stop_asked_for_while_it_starts(place: Place) -> None:
+    with place.serve(ready=False) as sidecar:
+        assert sidecar.stop() == 0
+        assert not place.socket.exists()
+
+
 def test_a_call_begun_before_is_answered_while_nothing_new_is_taken(place: Place) -> None:
     with place.serve() as sidecar:
         watch = Watch(sidecar)
