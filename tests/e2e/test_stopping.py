@@ -7,10 +7,12 @@ import stat
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.client.calls import OPTIONS
@@ -93,6 +95,24 @@ def test_a_watcher_of_health_does_not_hold_up_the_end(place: Place) -> None:
         assert time.monotonic() - began < 5
         watch.join(20)
         assert watch.seen[:2] == ["SERVING", "NOT_SERVING"]
+
+
+def test_idle_reflection_streams_hold_up_neither_explanations_nor_the_end(place: Place) -> None:
+    with place.serve(drain_seconds=15) as sidecar:
+        idle = threading.Event()
+
+        def requests() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            idle.wait(60)
+
+        stub = reflection_pb2_grpc.ServerReflectionStub(sidecar.channel)
+        streams = [stub.ServerReflectionInfo(requests()) for _ in range(6)]
+        sidecar.wait(lambda: next(streams[0]).list_services_response.service)
+        assert sidecar.call("Explain", pb.ExplainRequest(check=QUESTION))[0] == "OK"
+        began = time.monotonic()
+        assert sidecar.stop() == 0
+        assert time.monotonic() - began < 5
+        idle.set()
 
 
 def test_calls_that_outlast_the_budget_are_cut_off(place: Place) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from sidecar.core.errors import DeskgateError
 from sidecar.observe.metrics import Metrics
@@ -23,10 +23,13 @@ from sidecar.serving.codec import BATCH_BYTES
 from sidecar.serving.fronts.inline import STATUS, InlinePool, Prompted, usable
 from sidecar.serving.health import Health
 from sidecar.serving.limits import BoundedPool
+from sidecar.serving.reflection import Reflection
 from sidecar.serving.service import SERVICE, Service
 
 EXPLAINERS: Final = 2
-"""Threads that explain, and serve reflection."""
+"""Threads that explain."""
+REFLECTED: Final = 4
+"""Reflection streams served at a time; further ones wait."""
 WRITERS: Final = 2
 """Threads that state usage: they wait for the store's disk and for other writers, and no check waits for them."""
 OPTIONS: Final = (
@@ -74,7 +77,14 @@ class GrpcioFront:
         if isinstance(self._checks, InlinePool):
             self._checks.attach(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self._reflecting: Final = ThreadPoolExecutor(max_workers=REFLECTED, thread_name_prefix="reflection")
+        self._reflection: Final = Reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
+        self._reflection.ServerReflectionInfo = _Beside(  # type: ignore[assignment, method-assign]
+            self._reflection.ServerReflectionInfo, self._reflecting
+        )
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+            self._reflection, self._server
+        )
         pools = {
             "Check": self._checks,
             "CheckBatch": self._checks,
@@ -107,8 +117,9 @@ class GrpcioFront:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
         stopped = self._server.stop(grace)
         self._health.shut_down()
+        self._reflection.shut_down()
         stopped.wait()
-        for pool in (self._checks, self._pool, self._writing, self._beside):
+        for pool in (self._checks, self._pool, self._writing, self._beside, self._reflecting):
             pool.shutdown(wait=False, cancel_futures=True)
         if self._socket_path is not None:
             self._socket_path.unlink(missing_ok=True)
