@@ -50,7 +50,7 @@ THOROUGH = (
 TESTS = tuple(str(p.relative_to(ROOT)) for p in (*QUICK, *THOROUGH) if p.name != "test_core_pure.py")
 """In order. Of those of the core only the ones that read its source, not what it does, are left out."""
 
-PER_TEST_SECONDS = 60
+PER_TEST_SECONDS = 15
 MEMORY_BYTES = 4 << 30
 """A mutant may loop or grow for ever: it is stopped, and that is a test that failed."""
 

@@ -23,6 +23,8 @@ MIDNIGHT: Final = time()
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2200
 """Between these whole-day jumps of a zone's date line are looked for."""
+DATE_LINE: Final = 20 * 3600 * MICROS
+"""An offset that grows by more than this has left a day out."""
 LATEST: Final = (datetime(9999, 12, 30) - EPOCH) // MICROSECOND  # noqa: DTZ001
 """The last instant that has a wall clock in every zone; what lies beyond is FOREVER."""
 INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?)?")
@@ -155,7 +157,7 @@ def missing_days(name: str) -> tuple[datetime, ...]:
     years = [to_instant(datetime(y, 1, 1), zone) for y in range(FIRST_YEAR, LAST_YEAR)]  # noqa: DTZ001
     found = []
     for start, end in pairwise(years):
-        if _offset_at(end, zone) - _offset_at(start, zone) > 20 * 3600 * MICROS:
+        if _offset_at(end, zone) - _offset_at(start, zone) > DATE_LINE:
             found.append(_missing_day(start, end, zone))
     return tuple(found)
 
@@ -164,7 +166,7 @@ def _missing_day(start: Instant, end: Instant, zone: ZoneInfo) -> datetime:
     old = _offset_at(start, zone)
     while end - start > 1:
         middle = (start + end) // 2
-        if _offset_at(middle, zone) - old > 20 * 3600 * MICROS:
+        if _offset_at(middle, zone) - old > DATE_LINE:
             end = middle
         else:
             start = middle

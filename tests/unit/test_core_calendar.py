@@ -13,6 +13,7 @@ from sidecar.core.calendar import (
     format_instant,
     midnight_after,
     missing_days,
+    nth_after,
     parse_instant,
     to_instant,
     to_local,
@@ -82,6 +83,7 @@ def test_past_the_calendar_is_for_ever() -> None:
 
 def test_days_that_were_skipped_are_found() -> None:
     assert [str(day.date()) for day in missing_days("Pacific/Apia")] == ["2011-12-30"]
+    assert [str(day.date()) for day in missing_days("Pacific/Kwajalein")] == ["1993-08-21"]
     assert missing_days("Europe/London") == ()
 
 
@@ -114,6 +116,23 @@ def test_texts_that_are_no_instants(text: str) -> None:
 
 def test_the_ends_of_time_have_no_date() -> None:
     assert format_instant(FOREVER) == format_instant(SINCE_EVER) == "never"
+
+
+def test_wall_clocks_are_exact_to_the_microsecond_in_the_year_9999() -> None:
+    last = to_instant(datetime.fromisoformat("9999-12-30T00:00:00.000001"), zone_of("UTC"))
+    assert (last, type(last)) == (LATEST + 1, int)
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+@pytest.mark.parametrize("first", ["2011-12-23", "2011-12-28", "2011-12-30", "2011-12-31"])
+def test_days_that_were_skipped_are_counted_as_the_oracle_walks_them(first: str, days: int) -> None:
+    zone = "Pacific/Apia"
+    anchor = oracle.local_to_instant(datetime.fromisoformat(first), zone)
+    account = {"basis": "money", "as_of": anchor - 1, "anchor": anchor, "period": {"days": days}}
+    dues = oracle.due_instants(account, zone)
+    start = to_local(anchor, zone_of(zone))
+    for count in range(1, 20):
+        assert nth_after(start, Period(days=days), zone_of(zone), anchor - 1, count) == next(dues)
 
 
 def test_local_and_back() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core import locales
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.locales import Languages, pick
 
@@ -60,15 +59,11 @@ def test_of_an_endless_locale_only_the_beginning_is_shown() -> None:
     assert caught.value.problem == f"'{'x' * 64}' is not a language tag such as zh-CN"
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locales, "REMEMBERED", 2)
+def test_1024_chains_are_remembered_and_no_more() -> None:
     languages = Languages(frozenset({"en"}))
-    first = languages.chain("aa", "")
-    second = languages.chain("bb", "")
-    third = languages.chain("cc", "")
-    assert languages.chain("aa", "") is first
-    assert languages.chain("bb", "") is second
-    assert languages.chain("cc", "") is not third
+    first = [languages.chain(f"de-{n}", "fr") for n in range(1025)]
+    again = [languages.chain(f"de-{n}", "fr") for n in range(1025)]
+    assert [a is b for a, b in zip(first, again, strict=True)] == [True] * 1024 + [False]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def test_records() -> None:
     own = Grant(key="desk", starts_at=0)
     assert Record(tenant_id="a", revision=1, zone="UTC", grants=(own,)).grants == (own,)
     assert Record(tenant_id="a", revision=1, zone="UTC", holder_id="b").holder_id == "b"
+    assert Record(tenant_id="a", revision=2**63, zone="UTC").revision == 2**63
 
 
 @pytest.mark.parametrize(
