@@ -36,6 +36,8 @@ from sidecar.version import VERSION
 from sync.follower import Follower
 from sync.sources import Change, FailureKind, open_source
 
+COLLECT_AFTER: Final = (10_000, 20, 100)
+"""Garbage in cycles is rare here, and looking through all that is compiled takes longer than a thousand checks."""
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread at work (reading policies, taking in a store) may keep checks waiting; Python's own is 5 ms."""
 
@@ -131,6 +133,7 @@ class Sidecar:
         self.applier.load()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         self.front.start()
         self.follower.start()
         self._following = True
@@ -155,8 +158,8 @@ class Sidecar:
         _log.info("stopped")
 
     def live(self) -> bool:
-        """Whether all that keeps the sidecar going is going; if not only a restart can help."""
-        return not (self._following and self.follower.join(0.0))
+        """Whether the threads that take calls and follow the store go on; if not only a restart can help."""
+        return self.front.alive and not (self._following and self.follower.join(0.0))
 
     def unready(self) -> Sequence[str]:
         """Why calls are not answered now; empty: they are."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.core.errors import InvalidRecord
 
@@ -133,8 +133,7 @@ class Grant:
                 raise InvalidRecord(f"grant {self.key}: {name} must be 0 to 2^53, got {limit}")
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(NamedTuple):
     """One user's seat. A user is known by tenant and user id; an empty tenant is the record's own."""
 
     tenant_id: str

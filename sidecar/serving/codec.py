@@ -32,6 +32,7 @@ MAX_WINDOW: Final = 3653 * DAY
 MAX_ATTRIBUTES: Final = 64
 LAST: Final = 253402300799_999999
 """The last microsecond of the year 9999."""
+NANOS: Final = 1_000_000_000
 NO_WINDOW: Final = (None, None)
 
 
@@ -76,9 +77,11 @@ def read_details(message: pb.CheckRequest) -> Details:
 def read_window(window: pb.Window) -> tuple[Instant, Instant]:
     """Both ends of a window. Raises InvalidRequest when it is half given, reversed, empty or too long."""
     starts, ends = window.starts_at, window.ends_at
-    starts_at = starts.seconds * SECOND + starts.nanos // 1000
-    ends_at = ends.seconds * SECOND + ends.nanos // 1000
-    if not (0 < starts_at < ends_at <= starts_at + MAX_WINDOW and ends_at <= LAST):
+    nanos, end_nanos = starts.nanos, ends.nanos
+    starts_at = starts.seconds * SECOND + nanos // 1000
+    ends_at = ends.seconds * SECOND + end_nanos // 1000
+    sound = 0 <= nanos < NANOS and 0 <= end_nanos < NANOS and ends_at <= LAST
+    if not (sound and 0 < starts_at < ends_at <= starts_at + MAX_WINDOW):
         return _window_checked(window)
     return starts_at, ends_at
 
@@ -99,7 +102,7 @@ def _window_checked(window: pb.Window) -> tuple[Instant, Instant]:
 def read_timestamp(field: str, stamp: Timestamp) -> Instant:
     """An instant, to the microsecond. Raises InvalidRequest outside 1970 to 9999."""
     instant = stamp.seconds * SECOND + stamp.nanos // 1000
-    if not (0 <= instant <= LAST and 0 <= stamp.nanos < 1_000_000_000):
+    if not (0 <= instant <= LAST and 0 <= stamp.nanos < NANOS):
         raise InvalidRequest(field, "an instant of the years 1970 to 9999 is needed")
     return instant
 

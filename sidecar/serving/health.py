@@ -5,20 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Final
 
+import grpc
+import structlog
 from grpc_health.v1 import health
 
 Send = Callable[[Any], None]
 """Sends a response on a stream; None ends the stream."""
+log: Final = structlog.get_logger(component="health")
+
+
+WATCHERS: Final = 32
+"""Streams at a time; more are refused."""
 
 
 class Health(health.HealthServicer):
     """The library's servicer. Its streams last until their clients end them, so a server would wait for them to its
-    last second; `shut_down` ends them itself."""
+    last second; `shut_down` ends them itself. Whoever says what the health is never waits for those who watch."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
-        """`pool` serves the streams."""
+        """`pool` takes the streams in."""
         self._over = False
         self._watching: Final[set[_Stream]] = set()
         self._guard: Final = threading.Lock()
@@ -30,10 +38,16 @@ class Health(health.HealthServicer):
         """Tells a service's health now and whenever it changes."""
         stream = _Stream(send_response_callback)
         with self._guard:
-            over = self._over
-            self._watching.add(stream)
-        if not context.add_callback(lambda: self._watching.discard(stream)):
-            self._watching.discard(stream)
+            over, room = self._over, len(self._watching) < WATCHERS
+            if room:
+                self._watching.add(stream)
+        if not room:
+            context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
+            context.set_details(f"{WATCHERS} streams of health are open already")
+            stream(None)
+            return
+        if not context.add_callback(lambda: self._forget(stream)):
+            self._forget(stream)
         super().Watch(request, context, stream)
         if over:
             stream(None)
@@ -47,17 +61,29 @@ class Health(health.HealthServicer):
         for stream in watching:
             stream(None)
 
+    def _forget(self, stream: _Stream) -> None:
+        self._watching.discard(stream)
+        stream(None)
+
 
 class _Stream:
-    """Sends on a stream, and ends it once: from whichever side the end comes first."""
+    """Sends on a stream, from a thread of its own: a client that reads nothing keeps that one waiting and no other."""
 
     def __init__(self, send: Send) -> None:
         self._send: Final = send
-        self._ended = False
-        self._lock: Final = threading.Lock()
+        self._queue: Final[SimpleQueue[Any]] = SimpleQueue()
+        threading.Thread(target=self._run, name="health-watch", daemon=True).start()
 
     def __call__(self, response: Any) -> None:
-        with self._lock:
-            if not self._ended:
-                self._ended = response is None
+        """Has a response sent, or, with None, the stream ended; what comes after that is left out."""
+        self._queue.put(response)
+
+    def _run(self) -> None:
+        response: Any = self
+        while response is not None:
+            response = self._queue.get()
+            try:
                 self._send(response)
+            except Exception:  # the client has gone: there is nobody to tell
+                log.debug("a watcher of health has gone", exc_info=True)
+                return

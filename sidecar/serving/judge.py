@@ -22,8 +22,8 @@ from sidecar.serving.codec import Asked, constant_part, read_ask, read_details
 from sidecar.state.world import World
 
 OTHER: Final = "other"
-REMEMBERED: Final = 256
-"""Answers that one segment remembers."""
+REMEMBERED: Final = 32
+"""Answers that one segment remembers. Callers choose quantities and locales: when they fill it, it begins anew."""
 
 FreshnessOf = Callable[[Thresholds, Instant], Freshness]
 Memo = dict[object, "Remembered"]
@@ -135,6 +135,7 @@ class Judge:
 
 
 def _remember(memo: Memo, key: tuple[object, ...], entry: Remembered) -> Remembered:
-    if len(memo) < REMEMBERED:
-        memo[key] = entry
+    if len(memo) >= REMEMBERED:
+        memo.clear()
+    memo[key] = entry
     return entry

@@ -38,12 +38,14 @@ MARGIN: Final = 0.05
 log: Final = structlog.get_logger(__name__)
 
 
+QUICK_BYTES: Final = 8 * 1024
+"""A batch of more bytes (about 80 questions) is work for a thread that may be interrupted."""
 NO_PATIENCE: Final = -1.0
 """Instead of the seconds to a deadline: waiting is out of the question."""
 
 
 class WouldWait(Exception):
-    """A call that must not wait would have to."""
+    """A call that must be answered at once would have to wait, or takes too long."""
 
 
 class Service:
@@ -122,6 +124,8 @@ class Service:
         return constant(world, message, len(request), now, recorder) + self._stamp(world, now)
 
     def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
+        if remaining == NO_PATIENCE and len(request) > QUICK_BYTES:
+            raise WouldWait
         message = read_message(pb.CheckBatchRequest, request, BATCH_BYTES)
         items = message.items
         if not 1 <= len(items) <= BATCH_ITEMS:

@@ -6,8 +6,8 @@ A question takes the world once and sees nothing of what comes after.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, Final
 
 from cachetools import LRUCache
 
@@ -161,7 +161,11 @@ class Worlds:
 
     def adopt(self, book: Book) -> None:
         """Makes a policy set the one that answers rest on. Every tenant is compiled anew as it is asked."""
+        old, compiled = self.current, self._compiled
         self._swap(book=book, tenants=None, store_id=None, revision=None)
+        _let_go(compiled)
+        if old is not None:
+            _let_go(old.found)
 
     def wait_for(self, revision: int, timeout: float) -> World | None:
         """The first world at or past a revision, or the one there is after `timeout` seconds."""
@@ -187,3 +191,12 @@ class Worlds:
                 on_invalid=self._on_invalid,
             )
             self._changed.notify_all()
+
+
+def _let_go(cache: MutableMapping[str, Any]) -> None:
+    """Empties a cache that no later world uses, piece by piece: freed at one go, it would keep checks waiting."""
+    while cache:
+        try:
+            cache.popitem()
+        except KeyError:
+            return

@@ -45,6 +45,12 @@ def window(starts_at: str, ends_at: str) -> pb.Window:
     return message
 
 
+def nanos(starts: int, ends: int) -> pb.Window:
+    message = window("2026-06-01", "2026-06-02")
+    message.starts_at.nanos, message.ends_at.nanos = starts, ends
+    return message
+
+
 def wire(case: Case) -> pb.CheckRequest:
     ask = case.ask
     message = pb.CheckRequest(tenant_id="acme", action=ask["action"], attributes=ask["attributes"])
@@ -135,6 +141,8 @@ def test_the_message_is_in_the_asked_language(stage: Stage, call: Caller) -> Non
         ({"window": pb.Window(starts_at=window("2026-06-01", "2026-06-02").starts_at)}, "window.ends_at"),
         ({"window": pb.Window(ends_at=window("2026-06-01", "2026-06-02").ends_at)}, "window.starts_at"),
         ({"window": pb.Window()}, "window.starts_at"),
+        ({"window": nanos(2_000_000_000, 0)}, "window.starts_at"),
+        ({"window": nanos(0, -7)}, "window.ends_at"),
         ({"locale": "not a locale"}, "locale"),
         ({"locale": "zh_CN!"}, "locale"),
         ({"min_revision": -1}, "min_revision"),

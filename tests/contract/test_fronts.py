@@ -15,6 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.serving.answers import Code
 from sidecar.serving.fronts.grpcio import CannotListen, GrpcioFront
 from sidecar.serving.fronts.inline import InlinePool
@@ -69,6 +70,7 @@ def channel(narrow: GrpcioFront) -> Iterator[grpc.Channel]:
 
 ADJUST = adjustment(delta=1).SerializeToString()
 CHECK = request().SerializeToString()
+EXPLAIN = pb.ExplainRequest(check=request()).SerializeToString()
 
 
 def in_flight(front: GrpcioFront, count: int) -> None:
@@ -189,10 +191,10 @@ def inline(stage: Stage) -> Iterator[GrpcioFront]:
 class Silent:
     """Calls that are begun and whose message never comes."""
 
-    def __init__(self, channel: grpc.Channel, count: int) -> None:
+    def __init__(self, channel: grpc.Channel, count: int, method: str = f"/{SERVICE}/Check") -> None:
         self._ended = threading.Event()
-        method = channel.stream_unary(f"/{SERVICE}/Check")
-        self.calls = [method.future(self._messages(), timeout=60) for _ in range(count)]
+        multi = channel.stream_unary(method)
+        self.calls = [multi.future(self._messages(), timeout=60) for _ in range(count)]
 
     def _messages(self) -> Iterator[bytes]:
         self._ended.wait(60)
@@ -216,6 +218,81 @@ def test_callers_that_send_nothing_stall_nobody(inline: GrpcioFront) -> None:
         assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
         silent.cancel()
         in_flight(inline, 0)
+
+
+def test_calls_that_end_without_a_message_are_told_so(inline: GrpcioFront) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel:
+        for method in (f"/{SERVICE}/Check", f"/{SERVICE}/Explain", "/grpc.health.v1.Health/Check"):
+            with pytest.raises(grpc.RpcError) as raised:
+                channel.stream_unary(method)(iter(()), timeout=WAIT)
+            assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert raised.value.details() == "this method takes exactly one message, and none came"
+
+
+@pytest.mark.parametrize("method", ["Check", "CheckBatch", "Explain", "AdjustUsage"])
+def test_silent_callers_of_any_method_hold_up_no_other_call(method: str, stage: Stage, inline: GrpcioFront) -> None:
+    stage.adjust = lambda _: _Adjusted
+    target = f"127.0.0.1:{inline.port}"
+    with grpc.insecure_channel(target) as silent_channel, grpc.insecure_channel(target) as channel:
+        silent = Silent(silent_channel, 7, f"/{SERVICE}/{method}")
+        watching = Silent(silent_channel, 7, "/grpc.health.v1.Health/Check")
+        in_flight(inline, 7)
+        assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=WAIT).status
+        assert over_grpc(channel, "AdjustUsage", ADJUST, WAIT)[0] is Code.OK
+        assert over_grpc(channel, "Explain", EXPLAIN, WAIT)[0] is Code.OK
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+        silent.cancel()
+        watching.cancel()
+        in_flight(inline, 0)
+
+
+def test_a_large_batch_does_not_hold_up_a_check(stage: Stage, inline: GrpcioFront) -> None:
+    held = threading.Event()
+    stage.pause = lambda: threading.current_thread().name.startswith("check") and held.wait(WAIT) and None
+    batch = pb.CheckBatchRequest(items=[request()] * 1000).SerializeToString()
+    with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel, ThreadPoolExecutor() as pool:
+        large = pool.submit(over_grpc, channel, "CheckBatch", batch, WAIT)
+        in_flight(inline, 1)
+        assert over_grpc(channel, "Check", CHECK, WAIT)[0] is Code.OK
+        held.set()
+        assert large.result()[0] is Code.OK
+
+
+def test_a_watcher_that_reads_nothing_holds_up_nobody(inline: GrpcioFront) -> None:
+    with socket.create_connection(("127.0.0.1", inline.port or 0)) as deaf:
+        deaf.sendall(deaf_watch())
+        with grpc.insecure_channel(f"127.0.0.1:{inline.port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for ready in (True, False, True):
+                inline.serving(ready)
+                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=WAIT).status == (1 if ready else 2)
+
+
+def deaf_watch() -> bytes:
+    """Raw HTTP/2: a connection that takes no data (an initial window of 0) and begins a Watch."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + payload
+
+    def header(name: bytes, value: bytes) -> bytes:
+        return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
+
+    headers = {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": b"/grpc.health.v1.Health/Watch",
+        b":authority": b"localhost",
+        b"content-type": b"application/grpc",
+        b"te": b"trailers",
+    }
+    return b"".join(
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            frame(4, 0, 0, (4).to_bytes(2) + (0).to_bytes(4)),
+            frame(1, 4, 1, b"".join(header(*pair) for pair in headers.items())),
+            frame(0, 1, 1, b"\0\0\0\0\0"),
+        )
+    )
 
 
 @pytest.mark.parametrize("end", [Silent.cancel, Silent.end], ids=["cancelled", "half-closed"])

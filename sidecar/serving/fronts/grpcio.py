@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from sidecar.core.errors import DeskgateError
 from sidecar.observe.metrics import Metrics
 from sidecar.serving.answers import Code
 from sidecar.serving.codec import BATCH_BYTES
-from sidecar.serving.fronts.inline import STATUS, InlinePool, Prompted, usable
+from sidecar.serving.fronts.inline import STATUS, InlinePool, MessageFirst, Prompted, usable
 from sidecar.serving.health import Health
 from sidecar.serving.limits import BoundedPool
 from sidecar.serving.reflection import Reflection
@@ -30,11 +31,16 @@ EXPLAINERS: Final = 2
 """Threads that explain."""
 REFLECTED: Final = 4
 """Reflection streams served at a time; further ones wait."""
+BESIDE: Final = 2
+"""Threads for health and refusals, which take no time."""
 WRITERS: Final = 2
 """Threads that state usage: they wait for the store's disk and for other writers, and no check waits for them."""
+STREAMS: Final = 4096
+"""Calls that one connection may have open, unanswered or with an answer that it does not read."""
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", BATCH_BYTES),
+    ("grpc.max_concurrent_streams", STREAMS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
@@ -66,14 +72,16 @@ class GrpcioFront:
         Raises CannotListen when an address or the socket cannot be had.
         """
         self.inline: Final = inline and usable()
-        pool = InlinePool if self.inline else BoundedPool
-        self._checks: Final = pool(threads=threads, bound=max_in_flight, metrics=metrics)
-        self._pool: Final = BoundedPool(threads=EXPLAINERS, bound=max_in_flight, metrics=metrics)
-        self._writing: Final = BoundedPool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
-        self._beside: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
+        pool = MessageFirst if usable() else BoundedPool
+        checks = InlinePool if self.inline else pool
+        self._checks: Final = checks(threads=threads, bound=max_in_flight, metrics=metrics)
+        self._pool: Final = pool(threads=EXPLAINERS, bound=max_in_flight, metrics=metrics)
+        self._writing: Final = pool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
+        self._beside: Final = pool(threads=BESIDE, bound=max_in_flight, metrics=metrics)
         self._health: Final = Health(self._beside)
         self._health.Check = _Beside(self._health.Check, self._beside)  # type: ignore[method-assign]
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
+        self._threads: tuple[threading.Thread, ...] = ()
         if isinstance(self._checks, InlinePool):
             self._checks.attach(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -111,7 +119,14 @@ class GrpcioFront:
 
     def start(self) -> None:
         """Begins to take calls."""
+        before = set(threading.enumerate())
         self._server.start()
+        self._threads = tuple(t for t in threading.enumerate() if t not in before and "_serve" in t.name)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that takes calls, once started, goes on; if not, no call is ever answered again."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def stop(self, grace: float) -> None:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
