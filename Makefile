@@ -39,6 +39,7 @@ lint: $(READY) ## Style, types, and generated code against its sources.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/hadolint Dockerfile
 	@if [ -x $(BIN)/buf ]; then echo "$(BIN)/buf lint proto"; $(BIN)/buf lint proto; \
 		else echo "buf is not installed: its lint was left out"; fi
 
