@@ -54,9 +54,9 @@ class SqliteSource:
         self._identity: Identity | None = None
         self._seen: int | None = None
         """The data version up to which everything was applied; None: look again whatever it is."""
-        self._doubted = False
-        """The file was replaced, or its history had gone back: should it reach our revision, it may have come there
-        another way, so only the whole of it will do."""
+        self._doubted = True
+        """The file was replaced, its history had gone back, or this process has not seen it yet: should it be past our
+        revision, it may have come there another way (restored from a backup), so only the whole of it will do."""
 
     def step(self, sink: Sink) -> None:
         """Looks once: applies what is new and tells of the contact. Raises SyncFailed."""

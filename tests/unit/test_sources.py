@@ -142,7 +142,26 @@ def test_a_restart_serves_the_local_copy_and_goes_on_from_there(following: Follo
     following.store.commit(["c"])
     following.step()
     following.expect("a", "b", "c", revision=2)
-    assert following.world.snapshots == 1  # the copy's; from the store came the change alone
+    assert following.world.snapshots == 2  # the copy's, then all of the store: what it went through is not known
+    following.store.commit(["d"])
+    following.step()
+    following.expect("a", "b", "c", "d", revision=3)
+    assert following.world.snapshots == 2  # from then on the changes alone
+
+
+def test_a_store_restored_while_we_were_down_and_past_us_again_is_taken_whole(following: Following) -> None:
+    following.store.commit(["a"])
+    following.store.commit(["b"])
+    following.step()
+    following.restart()
+    assert following.sink.load()
+    following.store.execute("DELETE FROM entitlement WHERE tenant_id = 'b'")
+    following.store.execute("DELETE FROM change_log WHERE revision = 2")
+    following.store.execute("UPDATE store SET revision = 1")
+    following.store.commit(["c"])
+    following.store.commit(["d"])
+    following.step()
+    following.expect("a", "c", "d", revision=3)
 
 
 def test_without_a_local_copy_nothing_is_complete(following: Following) -> None:
