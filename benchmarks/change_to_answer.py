@@ -21,6 +21,7 @@ from benchmarks.setup import TENANTS, Setup
 from benchmarks.world import SPACES, write_store
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.model import Period
+from sync.store.audit import By
 from sync.store.catalogue import create_product
 from sync.store.db import open_store
 from sync.store.orders import place_order
@@ -85,7 +86,7 @@ def _make(path: Path, now: int) -> None:
         id="desks", license_template=(TemplateEntry(name=SPACES[0], amount=1, amount_calculation="per_qty"),)
     )
     store = open_store(path)
-    with store.writing() as writing:
+    with store.writing(By(operator="benchmark", at=time.time_ns() // 1000)) as writing:
         create_product(writing, product, now=now)
         create_tenant(writing, TENANT, now=now)
         place_order(writing, TENANT, Kind.NEW, {product.id: LIMIT}, now=now, term=Term(length=Period(months=12)))

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from sync.sources import Change, FailureKind, Position, Sink, SyncFailed, Update
 
-KNOWN_SCHEMA: Final = 1
+KNOWN_SCHEMA: Final = 2
 """The latest `store.schema_version` that is understood."""
 TABLES: Final = frozenset({"store", "entitlement", "change_log"})
 CHUNK: Final = 256

@@ -25,6 +25,7 @@ from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.client import Answer, Deskgate
 from sidecar.client.calls import OPTIONS
 from sidecar.serving.service import SERVICE
+from sync.store.audit import By
 from sync.store.db import Store, open_store
 from sync.store.demo import seed_demo
 from sync.store.usage import Absolute, change_usage
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "sidecar")
 PATIENCE = 20.0
 """Seconds after which a condition that does not come about fails a test."""
+TESTER = By(operator="tester", at=0)
 RESPONSES = {
     "Check": pb.CheckResponse,
     "CheckBatch": pb.CheckBatchResponse,
@@ -107,7 +109,7 @@ class Place:
 
     def use(self, tenant: str, **units: int) -> int:
         """States what exists, in one change; gives the revision."""
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             for key, count in units.items():
                 change_usage(writing, tenant, key, Absolute(units=count))
         return writing.revision

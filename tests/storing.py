@@ -15,6 +15,7 @@ from sidecar import records
 from sidecar.core.calendar import parse_instant
 from sidecar.core.model import FOREVER, Instant, Limit, Period, Record
 from sync.store import schema
+from sync.store.audit import By
 from sync.store.catalogue import create_product
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
@@ -27,6 +28,7 @@ from sync.store.usage import Absolute, SeatChange, Seats, change_usage
 
 at = parse_instant
 START = "2026-01-01"
+TESTER = By(operator="tester", at=parse_instant(START))
 
 
 def months(count: int, starts: str | None = None) -> Term:
@@ -63,11 +65,11 @@ class Shop:
         self.store: Store = open_store(path)
 
     def product(self, document: Mapping[str, Any]) -> None:
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             create_product(writing, product_of(document), now=at(START))
 
     def tenant(self, tenant_id: str, **fields: Any) -> None:
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             create_tenant(writing, tenant_id, now=at(START), **fields)
 
     def order(
@@ -79,7 +81,7 @@ class Shop:
         term: Term = Term(),  # noqa: B008 - frozen
         **more: Any,
     ) -> Order:
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             return place_order(writing, tenant_id, Kind(kind), products, now=at(when), term=term, **more)
 
     def new(self, tenant_id: str, products: Mapping[str, int], when: str, term: Term, **more: Any) -> Order:
@@ -95,13 +97,13 @@ class Shop:
         return self.order("UPGRADE", tenant_id, products, when, **more)
 
     def use(self, tenant_id: str, **units: int) -> None:
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             for key, count in units.items():
                 change_usage(writing, tenant_id, key, Absolute(units=count))
 
     def seat(self, tenant_id: str, key: str, *users: str, held: bool = True) -> None:
         seats = Seats(changes=tuple(SeatChange(user_id=user, held=held) for user in users))
-        with self.store.writing() as writing:
+        with self.store.writing(TESTER) as writing:
             change_usage(writing, tenant_id, key, seats)
 
     def record(self, tenant_id: str) -> Record:

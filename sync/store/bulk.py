@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, func, insert, select
 
 from sidecar.core.model import DAY, MICROS, Basis, Instant
 from sync.store import schema
+from sync.store.audit import By
 from sync.store.catalogue import create_product, list_products
 from sync.store.db import Store, Writing
 from sync.store.demo import PRODUCTS
@@ -103,13 +104,14 @@ def seed_many(store: Store, count: int, now: Instant, *, seed: int = 0, prefix: 
     """
     rng = random.Random(seed)  # noqa: S311 - data to measure with
     made: dict[str, list[str]] = defaultdict(list)
-    with store.writing() as writing:
+    by = By(operator="demo", at=now)
+    with store.writing(by) as writing:
         _refuse_taken(writing.conn, f"{prefix}{0:06}")
         _add_products(writing, now)
     for first in range(0, count, BATCH):
         numbers = range(first, min(count, first + BATCH))
         names = rng.choices(list(SHAPES), [shape.share for shape in SHAPES.values()], k=len(numbers))
-        with store.writing() as writing:
+        with store.writing(by) as writing:
             _add_batch(writing, _Rows(writing.conn, now, rng), prefix, dict(zip(numbers, names, strict=True)))
         for number, name in zip(numbers, names, strict=True):
             made[name].append(f"{prefix}{number:06}")
@@ -132,6 +134,7 @@ def _add_batch(writing: Writing, rows: _Rows, prefix: str, names: Mapping[int, s
     for number, name in names.items():
         _add_tenant(rows, prefix, number, SHAPES[name])
     rows.write(writing.conn)
+    writing.audit("demo.many", f"store:{prefix}", after={"tenants": len(names)})
     writing.touch_new(f"{prefix}{number:06}" for number in names)
 
 
@@ -168,6 +171,8 @@ def _add_order(rows: _Rows, tenant_id: str, shape: Shape) -> None:
         status="trial" if shape.trial else "paid",
         edition="trial" if shape.trial else rows.rng.choice(("basic", "advanced", "flagship")),
         placed_at=min(start, rows.now),
+        starts_at=start,
+        operator="demo",
     )
     for product_id, key in (TRIED if shape.trial else SPACES).items():
         quantity = rows.rng.randint(4, 200)

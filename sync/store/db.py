@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from sync.store import entitlements, lineage, schema
+from sync.store import audit, entitlements, lineage, schema
+from sync.store.audit import By
 from sync.store.errors import (
     StoreError,
     StoreForeign,
@@ -55,15 +57,26 @@ class StoreStatus:
 
 
 class Writing:
-    """One change on its way: a connection inside BEGIN IMMEDIATE, and the tenants whose records it may alter.
+    """One change on its way: a connection inside BEGIN IMMEDIATE, who makes it, and what it alters.
 
     After it is committed `revision` is the one at which its effect can be seen.
     """
 
-    def __init__(self, conn: Connection, revision: int) -> None:
+    def __init__(self, conn: Connection, revision: int, by: By) -> None:
         self.conn = conn
         self.revision = revision
+        self.by = by
         self._touched: set[str] = set()
+        self._unwritten: list[audit.Change] = []
+        self._audited = False
+
+    def audit(
+        self, action: str, subject: str, *, tenant_id: str = "", before: object = None, after: object = None
+    ) -> None:
+        """Says in the audit trail what is changed: JSON-like values, None where there is nothing before or after."""
+        self._unwritten.append(
+            audit.Change(by=self.by, action=action, tenant_id=tenant_id, subject=subject, before=before, after=after)
+        )
 
     def touch(self, tenant_id: str, *, subtree: bool = False) -> None:
         """Marks a tenant before its rows change: its record, that of its pool's owner, with `subtree` all below it."""
@@ -76,10 +89,19 @@ class Writing:
         self._touched.update(tenant_ids)
 
     def finish(self) -> None:
-        """Writes the records that really changed so far, with the next revision."""
+        """Writes the audit entries so far, and the records that really changed, with the next revision."""
+        if self._unwritten:
+            audit.append(self.conn, [(change, secrets.token_hex(8)) for change in self._unwritten])
+            self._unwritten.clear()
+            self._audited = True
         if self._touched:
-            self.revision = entitlements.write_changed(self.conn, self._touched, self.revision)
+            before, self.revision = (
+                self.revision,
+                entitlements.write_changed(self.conn, self._touched, self.revision),
+            )
             self._touched.clear()
+            if self.revision != before and not self._audited:
+                raise RuntimeError("records were changed without an entry in the audit trail")
 
 
 class Store:
@@ -97,10 +119,13 @@ class Store:
             yield conn
 
     @contextmanager
-    def writing(self) -> Iterator[Writing]:
-        """One change: committed with its records when the block ends, undone when it raises. Raises StoreError."""
+    def writing(self, by: By) -> Iterator[Writing]:
+        """One change: committed with its records and audit entries when the block ends, undone when it raises.
+
+        Raises StoreError.
+        """
         with _clearly(self.path), self._engine.connect().execution_options(**{IMMEDIATE: True}) as conn, conn.begin():
-            writing = Writing(conn, _checked_revision(conn, self.path))
+            writing = Writing(conn, _checked_revision(conn, self.path), by)
             yield writing
             writing.finish()
 
@@ -230,5 +255,7 @@ def _clearly(path: Path) -> Iterator[None]:
 def _failure(error: Any, path: Path) -> StoreError | None:
     if "no such table" in str(error) or "no such column" in str(error):
         return StoreForeign(f"{path} is not a store, or not a whole one: make one with `deskgate store init`")
+    if "already exists" in str(error):
+        return StoreForeign(f"{path} holds a table that is none of the store's ({error}): restore it from a backup")
     kind, advice = FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (None, ""))
     return kind(advice.format(path=path, error=error)) if kind else None

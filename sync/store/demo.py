@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sidecar.core.model import DAY, FOREVER, MICROS, Basis, Instant, Period
 from sync.store import schema
 from sync.store.accounts import open_account
+from sync.store.audit import By
 from sync.store.catalogue import create_product
 from sync.store.db import Store, Writing
 from sync.store.orders import place_order
@@ -231,7 +232,7 @@ def seed_demo(store: Store, now: Instant) -> Mapping[str, str]:
 
     A store that already has demo tenants is left as it is, and the answer is empty. Raises StoreError.
     """
-    with store.writing() as writing:
+    with store.writing(By(operator="demo", at=now)) as writing:
         if writing.conn.scalar(select(schema.tenant.c.id).where(schema.tenant.c.id.in_(EXAMPLES))):
             return {}
         for product in PRODUCTS:

@@ -106,6 +106,11 @@ def _line(row: Row[Any]) -> Line:
         trial_until=row.trial_until,
         paid=row.status == "paid",
         ended_at=end(row.ended_at),
+        source=f"order:{row.order_id}",
+        unit_price=row.unit_price,
+        billing_starts_at=row.billing_starts_at,
+        billing_ends_at=end(row.billing_ends_at),
+        billing_periods=row.billing_periods,
     )
 
 

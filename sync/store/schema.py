@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Number of the last migration: what `store.schema_version` must be."""
 
 metadata: Final = MetaData()
@@ -38,7 +38,10 @@ store: Final = Table(
     Column("store_id", Text, nullable=False),
     Column("schema_version", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("audit_seq", BigInteger, nullable=False, server_default="0"),
+    Column("audit_hash", Text, nullable=False, server_default=""),
 )
+"""One row. `audit_seq` and `audit_hash` are those of the last entry of the audit trail, so that a cut tail shows."""
 
 entitlement: Final = Table(
     "entitlement",
@@ -63,6 +66,18 @@ edition: Final = Table(
     Column("cap", BigInteger, nullable=False),
 )
 
+edition_price: Final = Table(
+    "edition_price",
+    metadata,
+    Column("edition", Text, ForeignKey("edition.name"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("from_quantity", BigInteger, nullable=False, autoincrement=False),
+    Column("unit_price", BigInteger, nullable=False),
+    PrimaryKeyConstraint("edition", "currency", "key", "from_quantity"),
+)
+"""Price of one unit of a key for a billing period, from a quantity of it on."""
+
 tenant: Final = Table(
     "tenant",
     metadata,
@@ -74,6 +89,11 @@ tenant: Final = Table(
     Column("edition", Text, ForeignKey("edition.name")),
     Column("created_at", BigInteger, nullable=False),
     Column("archived_at", BigInteger),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("contacts", Text, nullable=False, server_default="[]"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("erase_after", BigInteger),
+    Column("erased_at", BigInteger),
     Index("tenant_by_parent", "parent_id"),
 )
 
@@ -115,9 +135,22 @@ orders: Final = Table(
     Column("status", Text, nullable=False),
     Column("edition", Text, ForeignKey("edition.name")),
     Column("placed_at", BigInteger, nullable=False),
+    Column("starts_at", BigInteger, nullable=False, server_default="0"),
+    Column("voids", Serial, ForeignKey("orders.id")),
+    Column("void_at", BigInteger),
+    Column("purchased_on", Text, nullable=False, server_default=""),
+    Column("currency", Text, nullable=False, server_default=""),
+    Column("coupon", Text, nullable=False, server_default=""),
+    Column("coupon_amount", BigInteger, nullable=False, server_default="0"),
+    Column("credit", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("operator", Text, nullable=False, server_default=""),
     Index("orders_by_tenant", "tenant_id"),
+    Index("orders_by_voids", "voids"),
     sqlite_autoincrement=True,
 )
+"""Kind VOID: `voids` names the order that it ends at `void_at`. `starts_at` is the earliest of an order's lines."""
 
 order_line: Final = Table(
     "order_line",
@@ -131,6 +164,10 @@ order_line: Final = Table(
     Column("ends_at", BigInteger),
     Column("anchor", BigInteger, nullable=False),
     Column("trial_until", BigInteger),
+    Column("unit_price", BigInteger, nullable=False, server_default="0"),
+    Column("billing_starts_at", BigInteger),
+    Column("billing_ends_at", BigInteger),
+    Column("billing_periods", Integer, nullable=False, server_default="0"),
     Index("order_line_by_order", "order_id"),
     sqlite_autoincrement=True,
 )
@@ -144,6 +181,79 @@ line_end: Final = Table(
     PrimaryKeyConstraint("line_id", "order_id"),
 )
 """What ended a line before its term: the line is never edited, the later order says so here."""
+
+payment: Final = Table(
+    "payment",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("order_id", Serial, ForeignKey("orders.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("paid_on", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("corrects", Serial, ForeignKey("payment.id")),
+    Column("note", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Index("payment_by_order", "order_id"),
+    sqlite_autoincrement=True,
+)
+"""A payment made outside; one below 0 takes back (part of) the one that it `corrects`."""
+
+provisioning: Final = Table(
+    "provisioning",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("order_id", Serial, ForeignKey("orders.id"), nullable=False),
+    Column("provisioned_at", BigInteger, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Index("provisioning_by_order", "order_id"),
+    sqlite_autoincrement=True,
+)
+
+plan: Final = Table(
+    "plan",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner_id", Text, ForeignKey("tenant.id")),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("archived_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("doc", Text, nullable=False),
+    Index("plan_by_owner", "owner_id"),
+)
+"""`owner_id` none: of the installation. `doc` holds its services and blocking settings."""
+
+plan_assignment: Final = Table(
+    "plan_assignment",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger),
+    Column("operator", Text, nullable=False),
+    Index("plan_assignment_by_tenant", "tenant_id"),
+    Index("plan_assignment_by_plan", "plan_id"),
+    sqlite_autoincrement=True,
+)
+"""No `ends_at`: in force. A deleted plan is still named here: what it granted is on record."""
+
+plan_line: Final = Table(
+    "plan_line",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("assignment_id", Serial, ForeignKey("plan_assignment.id"), nullable=False),
+    Column("product_id", Text, ForeignKey("product.id"), nullable=False),
+    Column("product_version", Integer, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Index("plan_line_by_assignment", "assignment_id"),
+    sqlite_autoincrement=True,
+)
+"""A plan's service with the product as it was when the plan was assigned."""
 
 account: Final = Table(
     "account",
@@ -161,6 +271,25 @@ account: Final = Table(
     Column("allowed_balance", BigInteger, nullable=False),
     Column("deferral_days", Integer, nullable=False),
 )
+"""`allowed_balance` and `deferral_days` are the tenant's own; those of an assigned plan come before them."""
+
+ledger: Final = Table(
+    "ledger",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("basis", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Index("ledger_by_tenant", "tenant_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""Every movement of every balance: the amounts of a tenant add up to its balance, after each entry to `balance`."""
 
 usage: Final = Table(
     "usage",
@@ -191,3 +320,57 @@ idempotency: Final = Table(
     Column("answer", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+
+operator: Final = Table(
+    "operator",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    UniqueConstraint("token_hash", name="one_operator_a_token"),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("details", Text),
+    Column("digest", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("audit_by_tenant", "tenant_id", "seq"),
+)
+"""Append-only, numbered without a gap. `hash` covers the row and the hash before it; `details` (before and after) it
+covers by their `digest`, so that they can be erased with their tenant and the chain still holds."""
+
+notice: Final = Table(
+    "notice",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("dedupe", Text, nullable=False),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("claimed_by", Text, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("sent_at", BigInteger),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("dedupe", name="one_notice_an_occasion"),
+    Index("notice_by_state", "state", "next_attempt_at"),
+    Index("notice_by_tenant", "tenant_id"),
+    sqlite_autoincrement=True,
+)
+"""E-mails to a tenant's contacts, on their way and sent: one an occasion, which `dedupe` names."""

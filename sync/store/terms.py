@@ -20,10 +20,11 @@ LONGEST: Final = 1200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of an order: `quantity` of a product as it was bought, over [starts_at, ends_at).
+    """One line of an order, or of an assigned plan: `quantity` of a product as it was, over [starts_at, ends_at).
 
     Until `trial_until` the trial template holds, from then on the license template. `ended_at` is the instant at which
-    a later order ended what remained of it. Months are counted from `anchor`.
+    a later order ended what remained of it. Months are counted from `anchor`. `source` names the order or plan.
+    `unit_price`, in millionths, is for each of the `billing_periods` of [billing_starts_at, billing_ends_at).
     """
 
     id: int
@@ -37,6 +38,11 @@ class Line:
     trial_until: Instant | None = None
     paid: bool = True
     ended_at: Instant = FOREVER
+    source: str = ""
+    unit_price: int = 0
+    billing_starts_at: Instant | None = None
+    billing_ends_at: Instant | None = None
+    billing_periods: int = 0
 
     @property
     def end(self) -> Instant:
@@ -125,7 +131,6 @@ def _window(
 ) -> Iterator[Grant]:
     if start >= end:
         return
-    source = f"order:{line.order_id}"
     for entry in template:
         yield Grant(
             key=entry.name,
@@ -134,10 +139,10 @@ def _window(
             trial=trial,
             amount=limit_of(entry.amount, entry.amount_calculation, line.quantity),
             users=limit_of(entry.users, entry.users_calculation, line.quantity),
-            source=source,
+            source=line.source,
         )
     for feature in line.product.features:
-        yield Grant(key=feature.name, starts_at=start, ends_at=end, trial=trial, source=source)
+        yield Grant(key=feature.name, starts_at=start, ends_at=end, trial=trial, source=line.source)
 
 
 def limit_of(number: int | str | None, calculation: str, quantity: int) -> Limit | None:

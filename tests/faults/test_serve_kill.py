@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sync.store.demo import EXAMPLES
 from sync.store.usage import Absolute, change_usage
-from tests.serving import Place, RunningSidecar
+from tests.serving import TESTER, Place, RunningSidecar
 
 KILLS = 3
 PAIR = ("acme", "initech")
@@ -39,7 +39,7 @@ class Writer:
         store = self._place.store
         while not self._stopping.is_set():
             self.units += 1
-            with store.writing() as writing:
+            with store.writing(TESTER) as writing:
                 for tenant in PAIR:
                     change_usage(writing, tenant, "meeting_room", Absolute(units=self.units))
             self.revision = writing.revision

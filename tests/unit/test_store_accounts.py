@@ -13,7 +13,7 @@ from sidecar.core.model import DAY, MICROS, Account, Basis, Period, Standing
 from sidecar.core.standing import outlook
 from sync.store import accounts
 from sync.store.tenants import update_tenant
-from tests.storing import Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, per_unit, refused
 
 UTC = zone_of("UTC")
 MONTHLY = {"charge": 60 * MICROS, "anchor": at("2026-01-01"), "period": Period(months=1)}
@@ -32,7 +32,7 @@ def money(shop: Shop, *, balance: int = 100, when: str = "2025-12-15", **setting
 
 
 def change(shop: Shop, name: str, *args: Any, when: str, tenant: str = "t", **kwargs: Any) -> Account:
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         account: Account = getattr(accounts, name)(writing, tenant, *args, now=at(when), **kwargs)
     if not shop.record(tenant).holder_id:
         assert shop.record(tenant).account == account
@@ -103,7 +103,7 @@ def test_case_29_days(shop: Shop) -> None:
 
 def test_a_change_of_zone_settles_under_the_old_one(shop: Shop) -> None:
     change(shop, "open_account", basis=Basis.DAYS, balance=10 * MICROS, when="2026-01-01")
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         update_tenant(writing, "t", now=at("2026-01-03T12:00:00Z"), zone="Asia/Shanghai")
     account = shop.record("t").account
     assert account is not None

@@ -27,7 +27,7 @@ from sync.store.errors import (
     StoreUnavailable,
 )
 from sync.store.tenants import create_tenant
-from tests.storing import Shop
+from tests.storing import TESTER, Shop
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def store(path: Path) -> Store:
 
 
 def set_schema_version(store: Store, version: int) -> None:
-    with store.writing() as writing:
+    with store.writing(TESTER) as writing:
         writing.conn.execute(update(schema.store).values(schema_version=version))
 
 
 def add_tenant(store: Store, tenant_id: str) -> int:
-    with store.writing() as writing:
+    with store.writing(TESTER) as writing:
         create_tenant(writing, tenant_id, now=0)
     return writing.revision
 
@@ -158,13 +158,13 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 def test_a_locked_store_says_so_after_the_busy_timeout(store: Store, path: Path) -> None:
     hasty = open_store(path, busy_timeout=0.05)
-    with store.writing(), pytest.raises(StoreLocked, match="locked"):
+    with store.writing(TESTER), pytest.raises(StoreLocked, match="locked"):
         add_tenant(hasty, "acme")
     assert add_tenant(hasty, "acme") == 1
 
 
 def test_readers_go_on_while_another_writes(store: Store) -> None:
-    with store.writing() as writing:
+    with store.writing(TESTER) as writing:
         create_tenant(writing, "acme", now=0)
         assert store.status().tenants == 0
     assert store.status().tenants == 1
@@ -172,7 +172,7 @@ def test_readers_go_on_while_another_writes(store: Store) -> None:
 
 def test_a_full_disk_changes_nothing(store: Store, path: Path) -> None:
     add_tenant(store, "acme")
-    with pytest.raises(StoreFull, match="nothing was changed"), store.writing() as writing:  # noqa: PT012
+    with pytest.raises(StoreFull, match="nothing was changed"), store.writing(TESTER) as writing:  # noqa: PT012
         pages = writing.conn.scalar(text("PRAGMA page_count"))
         writing.conn.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         for number in range(10_000):
@@ -189,12 +189,12 @@ def test_a_store_that_may_not_be_written_says_so(store: Store, path: Path, monke
 def test_an_error_that_is_not_the_files_is_not_dressed_up_as_one(store: Store) -> None:
     from sqlalchemy.exc import IntegrityError
 
-    with pytest.raises(IntegrityError), store.writing() as writing:
+    with pytest.raises(IntegrityError), store.writing(TESTER) as writing:
         writing.conn.execute(insert(schema.usage).values(tenant_id="nobody", key="x", units=1))
 
 
 def test_a_change_that_fails_is_undone_whole(store: Store) -> None:
-    with pytest.raises(Refused), store.writing() as writing:  # noqa: PT012
+    with pytest.raises(Refused), store.writing(TESTER) as writing:  # noqa: PT012
         create_tenant(writing, "acme", now=0)
         create_tenant(writing, "acme", now=0)
     assert (store.status().tenants, store.status().revision) == (0, 0)

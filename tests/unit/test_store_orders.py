@@ -15,7 +15,7 @@ from sync.store.placing import LateStart
 from sync.store.products import product_of
 from sync.store.tenants import update_tenant
 from sync.store.terms import Term, end_of, start_of
-from tests.storing import Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
 
 TRIED = {"trial": {"count": 14, "unit": "day"}, "trial_license_template": [{"name": "room", "amount": 3}]}
 
@@ -152,7 +152,7 @@ def test_terms_are_counted_in_the_tenants_zone_and_stay_when_it_moves(shop: Shop
     shop.new("ny", {"fd": 1}, "2026-01-01", Term(starts_at=start, length=Period(months=2)))
     ends_at = shop.record("ny").grants[0].ends_at
     assert format_instant(ends_at) == "2026-03-31T04:00:00Z"
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         update_tenant(writing, "ny", now=at("2026-02-01"), zone="Asia/Tokyo")
     assert shop.record("ny").grants[0].ends_at == ends_at
     assert shop.record("ny").zone == "Asia/Tokyo"
@@ -161,7 +161,7 @@ def test_terms_are_counted_in_the_tenants_zone_and_stay_when_it_moves(shop: Shop
 def test_editing_a_product_changes_no_running_term(shop: Shop) -> None:
     shop.new("t", {"fd": 10}, "2026-01-01", months(1))
     double = product_of({"id": "fd", "license_template": [{"name": "fixed_desk", "amount": 99}]})
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         assert catalogue.update_product(writing, double, now=0) == 2
         assert catalogue.update_product(writing, double, now=0) == 2
     assert shop.amount("t", "fixed_desk", "2026-01-15") == 10
@@ -401,7 +401,7 @@ def test_an_unlimited_number_of_desks_is_over_any_cap(shop: Shop) -> None:
 
 def test_a_cap_does_not_stand_in_the_way_of_what_is_no_desk(shop: Shop) -> None:
     shop.new("t", {"fd": 200}, "2026-01-01", months(12))
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         update_tenant(writing, "t", now=0, edition="trial")
     shop.new("t", {"tried": 10}, "2026-01-01", months(12))
     with refused("EDITION_CAP_EXCEEDED"):
@@ -495,7 +495,7 @@ def test_a_product_that_makes_no_sense_is_refused_by_field(document: object, pro
 def test_products_are_unique_and_listed_as_sold_now(shop: Shop) -> None:
     with refused("PRODUCT_EXISTS"):
         shop.product(per_unit("fd", "fixed_desk"))
-    with refused("UNKNOWN_PRODUCT"), shop.store.writing() as writing:
+    with refused("UNKNOWN_PRODUCT"), shop.store.writing(TESTER) as writing:
         catalogue.update_product(writing, product_of(per_unit("new", "x")), now=0)
     with shop.store.reading() as conn:
         assert [(product.id, version) for product, version in catalogue.list_products(conn)] == [

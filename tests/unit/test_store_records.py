@@ -26,7 +26,7 @@ from sync.store.orders import place_order
 from sync.store.placing import Kind
 from sync.store.terms import Term
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, change_usage
-from tests.storing import Shop, per_unit
+from tests.storing import TESTER, Shop, per_unit
 
 IDS = [f"t{number}" for number in range(8)]
 NOW = parse_instant("2026-01-01")
@@ -202,7 +202,7 @@ def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed
     for _ in range(120):
         revision = shop.revision()
         try:
-            with shop.store.writing() as writing:
+            with shop.store.writing(TESTER) as writing:
                 r.choice(OPERATIONS)(writing, r, r.choice(IDS))
             done += 1
         except (Refused, InvalidRequest):

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.errors import InvalidRecord, InvalidRequest
 from sidecar.core.model import FOREVER, Block, Seat, Usage
 from sync.store import tenants
-from tests.storing import Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, per_unit, refused
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def shop(tmp_path: Path) -> Shop:
 def change(shop: Shop, name: str, *args: Any, **kwargs: Any) -> set[str]:
     """Makes one change to tenants; returns whose records it altered."""
     before = shop.revision()
-    with shop.store.writing() as writing:
+    with shop.store.writing(TESTER) as writing:
         getattr(tenants, name)(writing, *args, **kwargs)
     return shop.changed_since(before)
 

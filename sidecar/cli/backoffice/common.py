@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
 import re
 import time
@@ -16,6 +17,7 @@ import typer
 from sidecar.core.calendar import format_instant, parse_instant
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, MICROS, UNLIMITED, Account, Instant, Limit
+from sync.store.audit import By
 from sync.store.db import Writing, open_store
 from sync.store.errors import Refused, StoreError
 from sync.store.terms import in_calendar
@@ -71,7 +73,8 @@ def now_or(at: str | None) -> Instant:
 @contextmanager
 def changing(store: str) -> Iterator[Writing]:
     """One change to the store that `--store` names."""
-    with open_store(store).writing() as writing:
+    by = By(operator=f"local:{getpass.getuser()}", at=time.time_ns() // 1000)
+    with open_store(store).writing(by) as writing:
         yield writing
 
 

@@ -1,0 +1,42 @@
+"""Writes that are done once by a caller-given key: the same key with the same content is answered as it was then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select
+
+from sidecar.core.model import Instant
+from sync.store import schema
+from sync.store.errors import Refused
+
+I: Final = schema.idempotency  # noqa: E741
+
+
+def digest_of(content: object) -> str:
+    """The digest of a JSON-like content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def answered(conn: Connection, key: str, content: str) -> Any | None:
+    """What was answered to this key with this content; None: the key is new. Refused: IDEMPOTENCY_CONFLICT."""
+    return answers(conn, {key: content}).get(key)
+
+
+def answers(conn: Connection, contents: Mapping[str, str]) -> dict[str, Any]:
+    """Key to what was answered, of those keys that are known. Refused: IDEMPOTENCY_CONFLICT."""
+    found = {}
+    for row in conn.execute(select(I).where(I.c.key.in_(contents))):
+        if row.content != contents[row.key]:
+            raise Refused("IDEMPOTENCY_CONFLICT", f"{row.key!r} was used with another content: take a new key")
+        found[row.key] = json.loads(row.answer)
+    return found
+
+
+def remember(conn: Connection, done: Collection[tuple[str, str, object]], *, at: Instant) -> None:
+    """Keeps (key, content, answer) of writes just done, in the same transaction."""
+    rows = [{"key": key, "content": content, "answer": json.dumps(answer), "at": at} for key, content, answer in done]
+    conn.execute(insert(I), rows)
