@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "order": ("sidecar.cli.store:APPS", "Orders: NEW, RENEW and UPGRADE."),
     "account": ("sidecar.cli.store:APPS", "Accounts billed from a balance."),
     "usage": ("sidecar.cli.store:APPS", "Usage and seats: what exists."),
+    "backoffice": ("sidecar.cli.backoffice.serve:app", "Serve the back office over gRPC."),
     "store": ("sidecar.cli.store:APPS", "The central store's file."),
     "demo": ("sidecar.cli.store:APPS", "Tenants to try things on."),
 }

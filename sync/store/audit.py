@@ -134,6 +134,34 @@ def verify(conn: Connection) -> Verdict:
     return Verdict(entries=seq, erased=erased, head=previous)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which entries are asked for; what is "" or None does not matter. The `action` "order." means every one of it."""
+
+    tenant_id: str = ""
+    operator: str = ""
+    action: str = ""
+    subject: str = ""
+    recorded_from: Instant | None = None
+    recorded_until: Instant | None = None
+
+
+def entries(conn: Connection, sought: Sought, *, after: int = 0, limit: int = 1000) -> list[Entry]:
+    """Entries in order, at most `limit`, those after a number."""
+    query = select(A).where(A.c.seq > after).order_by(A.c.seq).limit(limit)
+    for name in ("tenant_id", "operator", "subject"):
+        if value := getattr(sought, name):
+            query = query.where(A.c[name] == value)
+    if sought.action:
+        same = A.c.action.startswith(sought.action, autoescape=True)
+        query = query.where(same if sought.action.endswith(".") else A.c.action == sought.action)
+    if sought.recorded_from is not None:
+        query = query.where(A.c.recorded_at >= sought.recorded_from)
+    if sought.recorded_until is not None:
+        query = query.where(A.c.recorded_at < sought.recorded_until)
+    return [entry_of(row) for row in conn.execute(query)]
+
+
 def _all(conn: Connection) -> Iterator[Row[Any]]:
     query = select(A).order_by(A.c.seq).limit(STEP)
     rows = conn.execute(query).all()

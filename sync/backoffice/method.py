@@ -1,0 +1,58 @@
+"""What the table of calls is made of: for each call who may make it, and what it does in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from sidecar.core.calendar import zone_of
+from sidecar.core.model import Instant
+from sync.backoffice.contract import Call, call_of
+from sync.store.db import Writing
+from sync.store.operators import Role
+from sync.store.tenants import get_tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a call that reads is given: one consistent view of the store, at an instant."""
+
+    conn: Connection
+    now: Instant
+
+    def zone(self, tenant_id: str) -> ZoneInfo:
+        """The zone that a tenant's dates are read in. Refused: UNKNOWN_TENANT."""
+        return zone_of(get_tenant(self.conn, tenant_id).zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(View):
+    """What a call that writes is given: a transaction of the store, and the instant of the change."""
+
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One call. `secret` names the field of its answer that is told once and kept nowhere."""
+
+    name: str
+    call: Call
+    role: Role
+    writes: bool
+    run: Callable[[Any, Any], Any]
+    secret: str = ""
+
+
+def reads(name: str, run: Callable[[View, Any], Any]) -> Method:
+    """A call that every operator may make."""
+    return Method(name=name, call=call_of(name), role=Role.VIEWER, writes=False, run=run)
+
+
+def writes(name: str, run: Callable[[Change, Any], Any], *, role: Role = Role.OPERATOR, secret: str = "") -> Method:
+    """A call that changes something; `run` leaves the answer's revision to the service."""
+    return Method(name=name, call=call_of(name), role=role, writes=True, run=run, secret=secret)
