@@ -89,11 +89,12 @@ class RemoteDesk:
         """
         self._seconds: Final = seconds
         self._metadata: Final = (("authorization", f"Bearer {_printable(token)}"),)
-        if _loopback(target) and not (tls_ca or tls_cert or tls_key):
-            self._channel = grpc.insecure_channel(target, OPTIONS)
-        else:
+        self.secured: Final = not _loopback(target) or bool(tls_ca or tls_cert or tls_key)
+        if self.secured:
             credentials = grpc.ssl_channel_credentials(tls_ca, tls_key, tls_cert)
             self._channel = grpc.secure_channel(target, credentials, OPTIONS)
+        else:
+            self._channel = grpc.insecure_channel(target, OPTIONS)
 
     def call(self, method: str, request: Message) -> Any:
         """As Desk.call."""

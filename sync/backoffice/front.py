@@ -90,6 +90,16 @@ class BackOfficeFront:
         self._server.start()
         self._health.serving = True
 
+    @property
+    def serving(self) -> bool:
+        """Whether calls are taken."""
+        return self._health.serving
+
+    @property
+    def in_hand(self) -> int:
+        """Calls waiting or at work."""
+        return self._pool.in_hand
+
     def stop(self, grace: float) -> None:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
         self._health.serving = False
@@ -124,8 +134,9 @@ class _Bounded(ThreadPoolExecutor):
         super().__init__(max_workers=threads, thread_name_prefix="desk")
         self._pending: Final[set[Future[Any]]] = set()
 
-    def full(self) -> bool:
-        return len(self._pending) >= MOST_WAITING
+    @property
+    def in_hand(self) -> int:
+        return len(self._pending)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future = super().submit(fn, *args, **kwargs)
@@ -172,7 +183,7 @@ class _Handler(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         found = self._handlers.get(handler_call_details.method)
-        return self._refusal if found is not None and self._pool.full() else found
+        return self._refusal if found is not None and self._pool.in_hand >= MOST_WAITING else found
 
 
 def _refuse(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
