@@ -1346,16 +1346,22 @@ class CloseAccountResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., balance: _Optional[str] = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
-    __slots__ = ("tenant_id",)
+    __slots__ = ("tenant_id", "at")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
-    def __init__(self, tenant_id: _Optional[str] = ...) -> None: ...
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, tenant_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetAccountResponse(_message.Message):
-    __slots__ = ("account",)
+    __slots__ = ("account", "owed_from", "blocked_from")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    OWED_FROM_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FROM_FIELD_NUMBER: _ClassVar[int]
     account: AccountState
-    def __init__(self, account: _Optional[_Union[AccountState, _Mapping]] = ...) -> None: ...
+    owed_from: _timestamp_pb2.Timestamp
+    blocked_from: _timestamp_pb2.Timestamp
+    def __init__(self, account: _Optional[_Union[AccountState, _Mapping]] = ..., owed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., blocked_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListLedgerRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "tenant_id")
@@ -1444,18 +1450,20 @@ class UsageCount(_message.Message):
     def __init__(self, key: _Optional[str] = ..., units: _Optional[int] = ..., seats: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReconcileUsageRequest(_message.Message):
-    __slots__ = ("idempotency_key", "at", "tenant_id", "counts", "complete")
+    __slots__ = ("idempotency_key", "at", "tenant_id", "counts", "complete", "dry_run")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     at: _timestamp_pb2.Timestamp
     tenant_id: str
     counts: _containers.RepeatedCompositeFieldContainer[UsageCount]
     complete: bool
-    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant_id: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[UsageCount, _Mapping]]] = ..., complete: _Optional[bool] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant_id: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[UsageCount, _Mapping]]] = ..., complete: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class UsageDifference(_message.Message):
     __slots__ = ("key", "units_before", "units_after", "seats_removed", "seats_added")
