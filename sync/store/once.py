@@ -29,11 +29,17 @@ def answered(conn: Connection, key: str, content: str) -> Any | None:
 def answers(conn: Connection, contents: Mapping[str, str]) -> dict[str, Any]:
     """Key to what was answered, of those keys that are known. Refused: IDEMPOTENCY_CONFLICT."""
     found = {}
-    for row in conn.execute(select(I).where(I.c.key.in_(contents))):
-        if row.content != contents[row.key]:
-            raise Refused("IDEMPOTENCY_CONFLICT", f"{row.key!r} was used with another content: take a new key")
-        found[row.key] = json.loads(row.answer)
+    for key, (content, answer) in kept(conn, contents).items():
+        if content != contents[key]:
+            raise Refused("IDEMPOTENCY_CONFLICT", f"{key!r} was used with another content: take a new key")
+        found[key] = answer
     return found
+
+
+def kept(conn: Connection, keys: Collection[str]) -> dict[str, tuple[str, Any]]:
+    """Key to the content it came with and what was answered, of those keys that are known."""
+    rows = conn.execute(select(I).where(I.c.key.in_(keys)))
+    return {row.key: (row.content, json.loads(row.answer)) for row in rows}
 
 
 def remember(conn: Connection, done: Collection[tuple[str, str, object]], *, at: Instant) -> None:
