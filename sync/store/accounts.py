@@ -56,6 +56,7 @@ def open_account(
     )
     writing.touch(tenant_id)
     writing.conn.execute(insert(A).values(tenant_id=tenant_id, **_values(account)))
+    writing.audit("account.open", f"tenant:{tenant_id}", tenant_id=tenant_id, after=_values(account))
     return account
 
 
@@ -132,6 +133,9 @@ def _put(writing: Writing, tenant_id: str, settled: Account, new: dict[str, Any]
     writing.touch(tenant_id)
     account = pay_owed(_account(**(_fields(settled) | new)))
     writing.conn.execute(update(A).where(A.c.tenant_id == tenant_id).values(**_values(account)))
+    writing.audit(
+        "account.change", f"tenant:{tenant_id}", tenant_id=tenant_id, before=_values(settled), after=_values(account)
+    )
     return account
 
 

@@ -17,6 +17,7 @@ def create_product(writing: Writing, product: Product, *, now: Instant) -> None:
         raise Refused("PRODUCT_EXISTS", f"there is a product {product.id!r} already: update it, or choose another id")
     writing.conn.execute(insert(schema.product).values(id=product.id, version=1))
     _add_version(writing.conn, product, 1, now)
+    writing.audit("product.create", f"product:{product.id}", after=product.model_dump(exclude_defaults=True))
 
 
 def update_product(writing: Writing, product: Product, *, now: Instant) -> int:
@@ -24,10 +25,13 @@ def update_product(writing: Writing, product: Product, *, now: Instant) -> int:
     current = _current_version(writing.conn, product.id)
     if current is None:
         raise _unknown(product.id)
-    if get_product(writing.conn, product.id)[0] == product:
+    before = get_product(writing.conn, product.id)[0]
+    if before == product:
         return current
     writing.conn.execute(update(schema.product).where(schema.product.c.id == product.id).values(version=current + 1))
     _add_version(writing.conn, product, current + 1, now)
+    told = before.model_dump(exclude_defaults=True), product.model_dump(exclude_defaults=True)
+    writing.audit("product.update", f"product:{product.id}", before=told[0], after=told[1])
     return current + 1
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Exists, Row, bindparam, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, or_, select
 
 from sync.store import schema
 
@@ -17,11 +17,22 @@ CHUNK: Final = 500
 
 T: Final = schema.tenant
 O: Final = schema.orders  # noqa: E741
+P: Final = schema.plan_assignment
 
 
-def serves() -> Exists:
-    """SQL: whether the tenant of the enclosing query has an order on record."""
-    return exists().where(O.c.tenant_id == T.c.id)
+_void = schema.orders.alias("void")
+
+
+def counts() -> ColumnElement[bool]:
+    """SQL: whether the order of the enclosing query counts: it is no VOID, and was not voided from its start."""
+    voided = exists().where(_void.c.voids == O.c.id, _void.c.void_at <= O.c.starts_at)
+    return and_(O.c.kind != "VOID", ~voided)
+
+
+def serves() -> ColumnElement[bool]:
+    """SQL: whether the tenant of the enclosing query has a plan, or an order on record that counts."""
+    assigned = exists().where(P.c.tenant_id == T.c.id, P.c.ends_at.is_(None))
+    return or_(assigned, exists().where(O.c.tenant_id == T.c.id, counts()))
 
 
 _start = select(T.c.id, T.c.parent_id).where(T.c.id.in_(bindparam("ids", expanding=True))).cte("up", recursive=True)
@@ -30,7 +41,7 @@ _UP: Final = _start.union(select(T.c.id, T.c.parent_id).join(_start, T.c.id == _
 NODES: Final = select(T, serves().label("serves")).where(T.c.id.in_(select(_UP.c.id)))
 EDITIONS: Final = (
     select(O.c.tenant_id, O.c.edition)
-    .where(O.c.tenant_id.in_(select(_UP.c.id)), O.c.edition.is_not(None))
+    .where(O.c.tenant_id.in_(select(_UP.c.id)), O.c.edition.is_not(None), counts())
     .order_by(O.c.id)
 )
 _below = select(T.c.id).where(T.c.parent_id == bindparam("id")).cte("down", recursive=True)
@@ -40,7 +51,7 @@ DESCENDANTS: Final = select(_DOWN.c.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A tenant among its ancestors. `serves`: it has an order on record, so it shares nobody's services.
+    """A tenant among its ancestors. `serves`: it has a plan or an order on record, so it shares nobody's services.
 
     `edition` is its own: of its latest order that names one, else what an operator set; "" for none.
     """

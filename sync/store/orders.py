@@ -69,7 +69,7 @@ def place_order(
     )
     outcome = place(ask, history, now=now)
     writing.touch(tenant_id, subtree=not lines or edition is not None)
-    return _record(conn, tenant_id, ask, outcome, now)
+    return _record(writing, tenant_id, ask, outcome, now)
 
 
 def _wanted(conn: Connection, product_id: str, quantity: int) -> Wanted:
@@ -77,7 +77,8 @@ def _wanted(conn: Connection, product_id: str, quantity: int) -> Wanted:
     return Wanted(product=product, product_version=version, quantity=quantity)
 
 
-def _record(conn: Connection, tenant_id: str, ask: Ask, outcome: Outcome, now: Instant) -> Order:
+def _record(writing: Writing, tenant_id: str, ask: Ask, outcome: Outcome, now: Instant) -> Order:
+    conn = writing.conn
     order_id = conn.scalars(
         insert(O)
         .values(
@@ -86,10 +87,18 @@ def _record(conn: Connection, tenant_id: str, ask: Ask, outcome: Outcome, now: I
             status="trial" if ask.trial else "paid",
             edition=ask.edition,
             placed_at=now,
+            starts_at=min(line.starts_at for line in outcome.lines),
+            operator=writing.by.operator,
         )
         .returning(O.c.id)
     ).one()
     conn.execute(insert(schema.order_line), [_row(order_id, line) for line in outcome.lines])
+    writing.audit(
+        "order.place",
+        f"order:{order_id}",
+        tenant_id=tenant_id,
+        after={"kind": ask.kind.value, "lines": {x.product.id: x.quantity for x in outcome.lines}},
+    )
     if outcome.ends:
         ends = [{"line_id": line_id, "order_id": order_id, "at": at} for line_id, at in outcome.ends.items()]
         conn.execute(insert(schema.line_end), ends)

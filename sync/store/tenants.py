@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from sidecar.core.calendar import zone_of
+from sidecar.core.calendar import format_instant, zone_of
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import FOREVER, Instant
 from sync.store import accounts, lineage, schema
@@ -103,6 +103,7 @@ def create_tenant(
         )
     )
     writing.touch(tenant_id)
+    _audit(writing, "tenant.create", None, get_tenant(conn, tenant_id))
 
 
 def update_tenant(
@@ -119,7 +120,7 @@ def update_tenant(
 
     An empty edition takes the operator's setting away. Refused: UNKNOWN_TENANT, UNKNOWN_EDITION.
     """
-    get_tenant(writing.conn, tenant_id)
+    before = get_tenant(writing.conn, tenant_id)
     _checked(language or "", tags or ())
     values: dict[str, Any] = {}
     if zone is not None:
@@ -134,18 +135,20 @@ def update_tenant(
     if values:
         writing.touch(tenant_id, subtree=edition is not None)
         writing.conn.execute(update(T).where(T.c.id == tenant_id).values(values))
+        _audit(writing, "tenant.update", before, get_tenant(writing.conn, tenant_id))
 
 
 def move_tenant(writing: Writing, tenant_id: str, parent_id: str | None) -> None:
     """Puts a tenant, and all below it, under another parent or none. Refused: UNKNOWN_TENANT, PARENT_CYCLE."""
     conn = writing.conn
-    get_tenant(conn, tenant_id)
+    before = get_tenant(conn, tenant_id)
     if parent_id is not None:
         get_tenant(conn, parent_id)
         if parent_id == tenant_id or tenant_id in lineage.ancestors(conn, parent_id):
             raise Refused("PARENT_CYCLE", f"{parent_id} is {tenant_id} itself or below it: choose another parent")
     writing.touch(tenant_id, subtree=True)
     conn.execute(update(T).where(T.c.id == tenant_id).values(parent_id=parent_id))
+    _audit(writing, "tenant.move", before, get_tenant(conn, tenant_id))
 
 
 def archive_tenant(writing: Writing, tenant_id: str, *, now: Instant) -> None:
@@ -159,10 +162,13 @@ def restore_tenant(writing: Writing, tenant_id: str) -> None:
 
 
 def _archive(writing: Writing, tenant_id: str, at: Instant | None) -> None:
-    if (get_tenant(writing.conn, tenant_id).archived_at is None) == (at is None):
+    before = get_tenant(writing.conn, tenant_id)
+    if (before.archived_at is None) == (at is None):
         return
     writing.touch(tenant_id)
     writing.conn.execute(update(T).where(T.c.id == tenant_id).values(archived_at=at))
+    action = "tenant.restore" if at is None else "tenant.archive"
+    _audit(writing, action, before, get_tenant(writing.conn, tenant_id))
 
 
 def block_tenant(
@@ -185,6 +191,8 @@ def block_tenant(
     writing.conn.execute(
         insert(B).values(tenant_id=tenant_id, name=name, starts_at=starts_at, ends_at=end, cascade=cascade)
     )
+    after = {"name": name, "from": format_instant(starts_at), "until": end and format_instant(end), "cascade": cascade}
+    writing.audit("tenant.block", f"tenant:{tenant_id}", tenant_id=tenant_id, after=after)
 
 
 def unblock_tenant(writing: Writing, tenant_id: str, name: str) -> None:
@@ -194,6 +202,7 @@ def unblock_tenant(writing: Writing, tenant_id: str, name: str) -> None:
     done = writing.conn.execute(delete(B).where(B.c.tenant_id == tenant_id, B.c.name == name))
     if not done.rowcount:
         raise Refused("UNKNOWN_BLOCK", f"{tenant_id} has no block {name!r} of its own: see `deskgate tenant show`")
+    writing.audit("tenant.unblock", f"tenant:{tenant_id}", tenant_id=tenant_id, before={"name": name})
 
 
 def get_tenant(conn: Connection, tenant_id: str) -> Tenant:
@@ -224,3 +233,12 @@ def _tenant(row: Row[Any]) -> Tenant:
         created_at=row.created_at,
         archived_at=row.archived_at,
     )
+
+
+def _audit(writing: Writing, action: str, before: Tenant | None, after: Tenant) -> None:
+    told = before and _told(before), _told(after)
+    writing.audit(action, f"tenant:{after.id}", tenant_id=after.id, before=told[0], after=told[1])
+
+
+def _told(tenant: Tenant) -> dict[str, object]:
+    return asdict(tenant)

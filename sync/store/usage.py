@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
 from sync.store import schema
+from sync.store.audit import By
 from sync.store.db import Store, Writing
 from sync.store.errors import Refused
 from sync.store.tenants import get_tenant, sized_name
@@ -67,7 +68,16 @@ class Used:
     revision: int
 
 
-def adjust_usage(store: Store, tenant_id: str, key: str, change: Change, *, idempotency_key: str, now: Instant) -> Used:
+def adjust_usage(
+    store: Store,
+    tenant_id: str,
+    key: str,
+    change: Change,
+    *,
+    idempotency_key: str,
+    now: Instant,
+    operator: str = "desking",
+) -> Used:
     """States a change of what exists; durable when it returns. The same idempotency key with the same content is done
     once, and answered as it was then.
 
@@ -76,7 +86,7 @@ def adjust_usage(store: Store, tenant_id: str, key: str, change: Change, *, idem
     """
     sized_name("idempotency_key", idempotency_key)
     content = _digest(tenant_id, key, change)
-    with store.writing() as writing:
+    with store.writing(By(operator=operator, at=now, key=idempotency_key)) as writing:
         known = _answered(writing.conn, idempotency_key, content)
         if known is not None:
             return known
@@ -112,7 +122,11 @@ def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> 
     sized_name("key", key)
     get_tenant(writing.conn, tenant_id)
     writing.touch(tenant_id)
+    before = _units(writing.conn, tenant_id, key)
     CHANGERS[type(change)](writing.conn, tenant_id, key, change)
+    after = {"key": key, "units": _units(writing.conn, tenant_id, key)} | asdict(change)
+    told = {"key": key, "units": before}
+    writing.audit("usage.adjust", f"tenant:{tenant_id}", tenant_id=tenant_id, before=told, after=after)
 
 
 def _add(conn: Connection, tenant_id: str, key: str, change: Delta) -> None:
