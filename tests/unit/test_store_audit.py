@@ -98,7 +98,7 @@ def test_one_flipped_byte_is_found(shop: Shop, seq: int, column: str) -> None:
         flipped = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :] if text else "x"
         changed: Any = flipped
         if isinstance(value, int):
-            changed = int(flipped) if flipped.isdigit() else value + 1
+            changed = value ^ 64
         altered(shop, f"UPDATE audit SET {column} = ? WHERE seq = ?", changed, seq)
         found = verdict(shop.store)
         assert found.fault, (seq, column, place)
