@@ -69,7 +69,7 @@ class Table:
             mask &= held if name in facts.segment.state.cuts else absent
         mask &= self._judge(facts)
         if mask & self.keyed:
-            mask &= _mask(self.rules, lambda r: _names_key(r, facts.kind))
+            mask &= _mask(self.rules, lambda r: names_key(r, facts.kind))
         return tuple(rule for i, rule in enumerate(self.rules) if mask >> i & 1)
 
     def _judge(self, facts: Facts) -> int:
@@ -113,7 +113,7 @@ def known_actions(rules: Iterable[Rule]) -> frozenset[str]:
 def mismatches(rule: Rule, facts: Facts) -> list[str]:
     """Why a rule does not match, in words; empty when it does. The plain statement of what `Table.match` computes."""
     found = [] if names_action(rule, facts.action) else [f"it is not for {facts.action}"]
-    if not _names_key(rule, facts.kind):
+    if not names_key(rule, facts.kind):
         found.append(f"it is not for {facts.kind or 'a question without a key'}")
     found += [_differs(name, read(facts), getattr(rule, name)) for name, _, read in _ENUMS]
     judged = next((pool for name, pool, _ in facts.pools if name == rule.judge_by), facts.own or UNJUDGED)
@@ -128,7 +128,8 @@ def names_action(rule: Rule, action: str) -> bool:
     return ACTIONS.get(action) in rule.action_groups or any(fnmatchcase(action, a) for a in rule.actions)
 
 
-def _names_key(rule: Rule, kind: str) -> bool:
+def names_key(rule: Rule, kind: str) -> bool:
+    """Whether a rule is for a resource kind; "" is a question without a key."""
     return rule.keys is None or (kind != "" and any(fnmatchcase(kind, k) for k in rule.keys))
 
 
