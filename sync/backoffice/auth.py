@@ -10,8 +10,8 @@ from typing import Final
 
 from sync.backoffice.errors import NotAuthenticated
 from sync.store.db import Store
+from sync.store.names import checked_name
 from sync.store.operators import Role, authenticate
-from sync.store.tenants import checked_name
 
 HEADER: Final = "authorization"
 SCHEME: Final = "bearer"

@@ -17,7 +17,7 @@ from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
 from sidecar.core.calendar import LATEST
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, MICROS, SECOND, SINCE_EVER, UNLIMITED, Instant, Limit, Period
-from sync.store.tenants import checked_name
+from sync.store.names import checked_name
 from sync.store.terms import LONGEST, end_of, start_of
 
 T = TypeVar("T")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, insert, select, update
 
 from sidecar.core.model import Instant
@@ -79,5 +81,10 @@ def known_edition(conn: Connection, name: str | None) -> str | None:
     """`name`, or None. Refused: UNKNOWN_EDITION."""
     caps = edition_caps(conn)
     if name is not None and name not in caps:
-        raise Refused("UNKNOWN_EDITION", f"there is no edition {name!r}: it is one of {', '.join(sorted(caps))}")
+        raise unknown_edition(name, caps)
     return name
+
+
+def unknown_edition(name: str, known: Iterable[str]) -> Refused:
+    """There is none of this name."""
+    return Refused("UNKNOWN_EDITION", f"there is no edition {name!r}: it is one of {', '.join(sorted(known))}")

@@ -84,6 +84,11 @@ class Writing:
         if subtree:
             self._touched |= lineage.descendants(self.conn, tenant_id)
 
+    def touch_many(self, tenant_ids: Iterable[str]) -> None:
+        """Marks tenants, and their pools' owners, set by set."""
+        for chunk in lineage.chunks(tenant_ids):
+            self._touched.update(chunk, lineage.holders(self.conn, chunk))
+
     def touch_new(self, tenant_ids: Iterable[str]) -> None:
         """Marks tenants that had no record until now."""
         self._touched.update(tenant_ids)

@@ -12,12 +12,13 @@ from sidecar.core.model import DAY, FOREVER, MICROS, Basis, Instant, Period
 from sync.store import schema
 from sync.store.accounts import open_account
 from sync.store.audit import By
+from sync.store.blocks import block_tenant
 from sync.store.catalogue import create_product
 from sync.store.db import Store, Writing
 from sync.store.orders import place_order
 from sync.store.placing import Kind
 from sync.store.products import Product, product_of
-from sync.store.tenants import archive_tenant, block_tenant, create_tenant
+from sync.store.tenants import archive_tenant, create_tenant
 from sync.store.terms import Term
 from sync.store.usage import Absolute, SeatChange, Seats, change_usage
 

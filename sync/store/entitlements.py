@@ -65,6 +65,7 @@ def project(conn: Connection, ids: Collection[str], revision: int) -> Iterator[R
     owners = [i for i in ids if shared[i] is None]
     blocks = holdings.blocks(conn, nodes)
     lines = holdings.lines(conn, owners)
+    planned = holdings.plan_lines(conn, owners)
     usage = holdings.pooled(conn, owners)
     accounts = holdings.accounts(conn, owners)
     for i in ids:
@@ -72,7 +73,7 @@ def project(conn: Connection, ids: Collection[str], revision: int) -> Iterator[R
             node=nodes[i],
             holder=shared[i],
             blocks=tuple(_blocks_on(nodes[i], nodes, blocks)),
-            lines=tuple(lines.get(i, ())),
+            lines=(*lines.get(i, ()), *planned.get(i, ())),
             usage=MappingProxyType(usage.get(i, {})),
             account=accounts.get(i),
         )

@@ -16,6 +16,21 @@ class Refused(DeskgateError):
         self.advice = advice
 
 
+def unknown_tenant(tenant_id: str) -> Refused:
+    """There is none of this id."""
+    return Refused("UNKNOWN_TENANT", f"there is no tenant {tenant_id!r}: see `deskgate tenant list`")
+
+
+def erased_tenant(tenant_id: str) -> Refused:
+    """Nothing can be done with a tenant that is erased."""
+    return Refused("TENANT_ERASED", f"{tenant_id} is erased, and stays so: create another tenant")
+
+
+def archived_tenant(tenant_id: str) -> Refused:
+    """Nothing can be sold to a tenant that is archived."""
+    return Refused("TENANT_ARCHIVED", f"{tenant_id} is archived: restore it first, `deskgate tenant restore`")
+
+
 class StoreError(DeskgateError):
     """The store cannot be used as it is. Nothing was changed."""
 

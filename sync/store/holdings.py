@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, literal, select
@@ -11,6 +12,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, func, literal,
 from sidecar.core.model import FOREVER, Account, Basis, Block, Instant, Period, Seat, Usage
 from sync.store import schema
 from sync.store.lineage import chunks, serves
+from sync.store.plandoc import Blocking, blocking_of, parse_terms
 from sync.store.products import parse_product
 from sync.store.terms import Line
 
@@ -23,6 +25,9 @@ O: Final = schema.orders  # noqa: E741
 L: Final = schema.order_line
 V: Final = schema.product_version
 E: Final = schema.line_end
+P: Final = schema.plan
+PA: Final = schema.plan_assignment
+PL: Final = schema.plan_line
 
 _ids: BindParameter[Any] = bindparam("ids", expanding=True)
 LINES: Final = (
@@ -39,6 +44,18 @@ LINES: Final = (
     .order_by(L.c.id)
 )
 ACCOUNTS: Final = select(A).where(A.c.tenant_id.in_(_ids))
+PLAN_LINES: Final = (
+    select(PL, PA.c.tenant_id, PA.c.plan_id, PA.c.starts_at, PA.c.ends_at, V.c.doc)
+    .join(PA, PA.c.id == PL.c.assignment_id)
+    .join(V, (V.c.product_id == PL.c.product_id) & (V.c.version == PL.c.product_version))
+    .where(PA.c.tenant_id.in_(_ids))
+    .order_by(PL.c.id)
+)
+PLANS: Final = (
+    select(PA.c.tenant_id, PA.c.plan_id, P.c.doc)
+    .join(P, P.c.id == PA.c.plan_id)
+    .where(PA.c.tenant_id.in_(_ids), PA.c.ends_at.is_(None))
+)
 BLOCKS: Final = select(B).where(B.c.tenant_id.in_(_ids)).order_by(B.c.tenant_id, B.c.name)
 
 _owner = (
@@ -128,8 +145,54 @@ def pooled(conn: Connection, owners: Collection[str]) -> Mapping[str, dict[str, 
     return found
 
 
+def plan_lines(conn: Connection, ids: Collection[str]) -> Mapping[str, list[Line]]:
+    """Tenant to what plans granted and grant it, each service a line from its assignment on, oldest first."""
+    found: dict[str, list[Line]] = defaultdict(list)
+    for row in conn.execute(PLAN_LINES, {"ids": ids}):
+        found[row.tenant_id].append(_plan_line(row))
+    return found
+
+
+def _plan_line(row: Row[Any]) -> Line:
+    return Line(
+        id=-row.id,
+        order_id=0,
+        product=parse_product(row.doc),
+        product_version=row.product_version,
+        quantity=row.quantity,
+        starts_at=row.starts_at,
+        ends_at=end(row.ends_at),
+        anchor=row.starts_at,
+        source=f"plan:{row.plan_id}",
+    )
+
+
+def blocking(conn: Connection, ids: Collection[str]) -> Mapping[str, tuple[str, Blocking]]:
+    """Tenant to the plan in force whose blocking settings come before its own, and those settings."""
+    found = {}
+    for row in conn.execute(PLANS, {"ids": ids}):
+        settings = blocking_of(parse_terms(row.doc))
+        if settings is not None:
+            found[row.tenant_id] = (row.plan_id, settings)
+    return found
+
+
 def accounts(conn: Connection, ids: Collection[str]) -> Mapping[str, Account]:
-    """Tenant to its account as last settled."""
+    """Tenant to its account as last settled, under the blocking settings in force."""
+    found = own_accounts(conn, ids)
+    before = blocking(conn, found) if found else {}
+    return {i: under(account, before[i][1] if i in before else None) for i, account in found.items()}
+
+
+def under(own: Account, blocking: Blocking | None) -> Account:
+    """An account under a plan's blocking settings; None: with its own."""
+    if blocking is None:
+        return own
+    return replace(own, allowed_balance=blocking.allowed_balance, deferral_days=blocking.deferral_days)
+
+
+def own_accounts(conn: Connection, ids: Collection[str]) -> Mapping[str, Account]:
+    """Tenant to its account as last settled, with its own blocking settings."""
     return {row.tenant_id: _account(row) for row in conn.execute(ACCOUNTS, {"ids": ids})}
 
 

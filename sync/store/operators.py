@@ -17,7 +17,7 @@ from sidecar.core.model import Instant
 from sync.store import schema
 from sync.store.db import Writing
 from sync.store.errors import Refused
-from sync.store.tenants import checked_name
+from sync.store.names import checked_name
 
 O: Final = schema.operator  # noqa: E741
 TOKEN_BYTES: Final = 32

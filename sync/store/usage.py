@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from sync.store import schema
 from sync.store.audit import By
 from sync.store.db import Store, Writing
 from sync.store.errors import Refused
-from sync.store.tenants import get_tenant, sized_name
+from sync.store.names import sized_name
+from sync.store.tenants import get_tenant, present
 
 MOST: Final = 2**53
 MOST_SEATS: Final = 1000
@@ -118,50 +119,83 @@ def _answered(conn: Connection, idempotency_key: str, content: str) -> Used | No
 
 
 def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> None:
-    """Changes units or seats within a change of the caller's. Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO."""
+    """Changes units or seats within a change of the caller's.
+
+    Raises InvalidRequest, or Refused: UNKNOWN_TENANT, TENANT_ERASED, USAGE_BELOW_ZERO.
+    """
     sized_name("key", key)
-    get_tenant(writing.conn, tenant_id)
+    present(writing.conn, tenant_id)
     writing.touch(tenant_id)
-    before = _units(writing.conn, tenant_id, key)
-    CHANGERS[type(change)](writing.conn, tenant_id, key, change)
-    after = {"key": key, "units": _units(writing.conn, tenant_id, key)} | asdict(change)
-    told = {"key": key, "units": before}
-    writing.audit("usage.adjust", f"tenant:{tenant_id}", tenant_id=tenant_id, before=told, after=after)
+    done = CHANGERS[type(change)](writing.conn, tenant_id, key, change)
+    if done is not None:
+        audit_usage(writing, tenant_id, key, *done)
 
 
-def _add(conn: Connection, tenant_id: str, key: str, change: Delta) -> None:
+def audit_usage(writing: Writing, tenant_id: str, key: str, before: object, after: object) -> None:
+    """Says what changed of a key: units before and after, or users without and with a seat."""
+    subject = f"usage:{tenant_id}/{key}"
+    writing.audit("usage.adjust", subject, tenant_id=tenant_id, before=before, after=after)
+
+
+Done = tuple[object, object] | None
+"""What is told of a change: before and after; None when there was nothing to change."""
+
+
+def _add(conn: Connection, tenant_id: str, key: str, change: Delta) -> Done:
     units = _units(conn, tenant_id, key) + change.units
     if units < 0:
         raise Refused(
             "USAGE_BELOW_ZERO", f"{tenant_id} has {units - change.units} of {key}: set what is counted instead"
         )
-    _set(conn, tenant_id, key, Absolute(units=units))
+    return _set(conn, tenant_id, key, Absolute(units=units))
 
 
-def _set(conn: Connection, tenant_id: str, key: str, change: Absolute) -> None:
-    if not 0 <= change.units <= MOST:
-        raise InvalidRequest("units", f"0 to 2^53, got {change.units}")
-    put = upsert(U).values(tenant_id=tenant_id, key=key, units=change.units)
-    conn.execute(put.on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"units": change.units}))
+def _set(conn: Connection, tenant_id: str, key: str, change: Absolute) -> Done:
+    checked_units(change.units)
+    before = _units(conn, tenant_id, key)
+    if change.units == before:
+        return None
+    write_units(conn, [{"tenant_id": tenant_id, "key": key, "units": change.units}])
+    return {"units": before}, {"units": change.units}
 
 
-def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> None:
+def checked_units(units: int) -> int:
+    """A count of units: 0 to 2^53. Raises InvalidRequest."""
+    if not 0 <= units <= MOST:
+        raise InvalidRequest("units", f"0 to 2^53, got {units}")
+    return units
+
+
+def write_units(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Sets units: rows of tenant_id, key and units."""
+    put = upsert(U)
+    conn.execute(
+        put.on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"units": put.excluded.units}), rows
+    )
+
+
+def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> Done:
     if not 1 <= len(change.changes) <= MOST_SEATS:
         raise InvalidRequest("seats", f"1 to {MOST_SEATS} changes, got {len(change.changes)}")
     for seat in change.changes:
         sized_name("user_id", seat.user_id)
-        (_assign if seat.held else _revoke)(conn, tenant_id, key, seat.user_id)
+    done = [(seat, (_assign if seat.held else _revoke)(conn, tenant_id, key, seat.user_id)) for seat in change.changes]
+    revoked = [seat.user_id for seat, changed in done if changed and not seat.held]
+    assigned = [seat.user_id for seat, changed in done if changed and seat.held]
+    return ({"revoked": revoked}, {"assigned": assigned}) if revoked or assigned else None
 
 
-def _assign(conn: Connection, tenant_id: str, key: str, user_id: str) -> None:
-    conn.execute(upsert(S).values(tenant_id=tenant_id, key=key, user_id=user_id).on_conflict_do_nothing())
+def _assign(conn: Connection, tenant_id: str, key: str, user_id: str) -> bool:
+    put = upsert(S).values(tenant_id=tenant_id, key=key, user_id=user_id).on_conflict_do_nothing()
+    return conn.execute(put).rowcount > 0
 
 
-def _revoke(conn: Connection, tenant_id: str, key: str, user_id: str) -> None:
-    conn.execute(delete(S).where(S.c.tenant_id == tenant_id, S.c.key == key, S.c.user_id == user_id))
+def _revoke(conn: Connection, tenant_id: str, key: str, user_id: str) -> bool:
+    gone = delete(S).where(S.c.tenant_id == tenant_id, S.c.key == key, S.c.user_id == user_id)
+    return conn.execute(gone).rowcount > 0
 
 
-CHANGERS: Final[Mapping[type, Callable[[Connection, str, str, Any], None]]] = {
+CHANGERS: Final[Mapping[type, Callable[[Connection, str, str, Any], Done]]] = {
     Delta: _add,
     Absolute: _set,
     Seats: _seat,

@@ -18,7 +18,7 @@ from sidecar import records
 from sidecar.core.calendar import parse_instant
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import DAY, MICROS, Basis, Period, Record, Seat
-from sync.store import accounts, schema, tenants
+from sync.store import accounts, blocks, schema, tenants
 from sync.store.db import Writing
 from sync.store.entitlements import project
 from sync.store.errors import Refused
@@ -64,11 +64,11 @@ def restore(writing: Writing, r: Draw, tenant: str) -> None:
 
 def block(writing: Writing, r: Draw, tenant: str) -> None:
     name = r.choice(["operator", "fraud"])
-    tenants.block_tenant(writing, tenant, name, starts_at=r.randrange(5), ends_at=9, cascade=r.random() < 0.5)
+    blocks.block_tenant(writing, tenant, name, starts_at=r.randrange(5), ends_at=9, cascade=r.random() < 0.5)
 
 
 def unblock(writing: Writing, r: Draw, tenant: str) -> None:
-    tenants.unblock_tenant(writing, tenant, r.choice(["operator", "fraud"]))
+    blocks.unblock_tenant(writing, tenant, r.choice(["operator", "fraud"]))
 
 
 def order(writing: Writing, r: Draw, tenant: str) -> None:

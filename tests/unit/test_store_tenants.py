@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.errors import InvalidRecord, InvalidRequest
 from sidecar.core.model import FOREVER, Block, Seat, Usage
-from sync.store import tenants
+from sync.store import blocks, tenants
 from tests.storing import TESTER, Shop, at, months, per_unit, refused
 
 
@@ -29,7 +29,7 @@ def change(shop: Shop, name: str, *args: Any, **kwargs: Any) -> set[str]:
     """Makes one change to tenants; returns whose records it altered."""
     before = shop.revision()
     with shop.store.writing(TESTER) as writing:
-        getattr(tenants, name)(writing, *args, **kwargs)
+        getattr(blocks if "block" in name else tenants, name)(writing, *args, **kwargs)
     return shop.changed_since(before)
 
 

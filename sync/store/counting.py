@@ -1,0 +1,187 @@
+"""Usage taken over set by set: Desking's own count held against what is on record, and many tenants at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from sidecar.core.errors import DeskgateError, InvalidRequest
+from sync.store import lineage, schema
+from sync.store.db import Writing
+from sync.store.errors import erased_tenant, unknown_tenant
+from sync.store.names import sized_name
+from sync.store.tenants import present
+from sync.store.usage import (
+    MOST_SEATS,
+    Absolute,
+    SeatChange,
+    Seats,
+    audit_usage,
+    change_usage,
+    checked_units,
+    list_usage,
+    write_units,
+)
+
+T: Final = schema.tenant
+U: Final = schema.usage
+S: Final = schema.seat
+MOST_USERS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """What Desking counted of a key: units, and the users who hold a seat, in order of assignment."""
+
+    key: str
+    units: int = 0
+    seats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Where a count was not what was on record."""
+
+    key: str
+    units_before: int
+    units_after: int
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def reconcile_usage(
+    writing: Writing, tenant_id: str, counts: Sequence[Count], *, complete: bool = False
+) -> list[Difference]:
+    """Takes Desking's own count over, and returns where it differed. Users who were counted keep their places, others
+    lose their seats, new ones go to the end. `complete`: a key that was not counted does not exist.
+
+    Raises InvalidRequest, or Refused: UNKNOWN_TENANT, TENANT_ERASED.
+    """
+    present(writing.conn, tenant_id)
+    held = list_usage(writing.conn, tenant_id)
+    counted = {count.key: count for count in counts}
+    if len(counted) < len(counts):
+        raise InvalidRequest("counts", "a key may stand once only")
+    gone = [Count(key=key) for key in held if complete and key not in counted]
+    found = []
+    for count in (*counts, *gone):
+        used = held.get(count.key)
+        difference = _difference(_checked(count), used.units if used else 0, used.seats if used else ())
+        if difference is not None:
+            _take_over(writing, tenant_id, difference)
+            found.append(difference)
+    return found
+
+
+def _checked(count: Count) -> Count:
+    sized_name("key", count.key)
+    checked_units(count.units)
+    if len(count.seats) > MOST_USERS:
+        raise InvalidRequest("seats", f"at most {MOST_USERS}, got {len(count.seats)}")
+    for user in count.seats:
+        sized_name("user_id", user)
+    if len(set(count.seats)) < len(count.seats):
+        raise InvalidRequest("seats", f"{count.key}: a user may stand once only")
+    return count
+
+
+def _difference(count: Count, units: int, seats: Sequence[str]) -> Difference | None:
+    counted, holding = set(count.seats), set(seats)
+    removed = tuple(user for user in seats if user not in counted)
+    added = tuple(user for user in count.seats if user not in holding)
+    if (units, removed, added) == (count.units, (), ()):
+        return None
+    return Difference(key=count.key, units_before=units, units_after=count.units, removed=removed, added=added)
+
+
+def _take_over(writing: Writing, tenant_id: str, difference: Difference) -> None:
+    if difference.units_before != difference.units_after:
+        change_usage(writing, tenant_id, difference.key, Absolute(units=difference.units_after))
+    changes = [
+        *(SeatChange(user_id=user, held=False) for user in difference.removed),
+        *(SeatChange(user_id=user, held=True) for user in difference.added),
+    ]
+    for first in range(0, len(changes), MOST_SEATS):
+        change_usage(writing, tenant_id, difference.key, Seats(changes=tuple(changes[first : first + MOST_SEATS])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageAsk:
+    """What is stated of one key of one tenant: so many units exist, or a user holds a seat; one of them."""
+
+    tenant_id: str
+    key: str
+    units: int | None = None
+    user_id: str | None = None
+
+
+def set_usages(writing: Writing, asks: Sequence[UsageAsk]) -> list[DeskgateError | None]:
+    """States usage of many tenants; for each ask None, or why it was not done: InvalidRequest, UNKNOWN_TENANT,
+    TENANT_ERASED.
+    """
+    conn = writing.conn
+    tenants = sorted({ask.tenant_id for ask in asks})
+    erased = {r.id: r.erased_at for ids in lineage.chunks(tenants) for r in _rows(conn, T.c.id, T.c.erased_at, ids=ids)}
+    outcomes = [_problem(ask, erased) for ask in asks]
+    good = [ask for ask, problem in zip(asks, outcomes, strict=True) if problem is None]
+    _write_units(writing, [ask for ask in good if ask.units is not None])
+    _write_seats(writing, [ask for ask in good if ask.user_id is not None])
+    return outcomes
+
+
+def _rows(conn: Connection, *columns: Any, ids: Sequence[str]) -> Any:
+    owner = columns[0]
+    return conn.execute(select(*columns).where(owner.in_(ids)))
+
+
+def _problem(ask: UsageAsk, erased: dict[str, int | None]) -> DeskgateError | None:
+    try:
+        sized_name("key", ask.key)
+        if (ask.units is None) == (ask.user_id is None):
+            return InvalidRequest("units", "give units or a user, one of them")
+        if ask.units is not None:
+            checked_units(ask.units)
+        if ask.user_id is not None:
+            sized_name("user_id", ask.user_id)
+    except InvalidRequest as e:
+        return e
+    if ask.tenant_id not in erased:
+        return unknown_tenant(ask.tenant_id)
+    return None if erased[ask.tenant_id] is None else erased_tenant(ask.tenant_id)
+
+
+def _write_units(writing: Writing, asks: Sequence[UsageAsk]) -> None:
+    held: dict[tuple[str, str], int] = {}
+    for ids in lineage.chunks(sorted({ask.tenant_id for ask in asks})):
+        held |= {(r.tenant_id, r.key): r.units for r in _rows(writing.conn, U.c.tenant_id, U.c.key, U.c.units, ids=ids)}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for ask in asks:
+        place, before = (ask.tenant_id, ask.key), held.get((ask.tenant_id, ask.key), 0)
+        if ask.units == before:
+            continue
+        rows[place] = {"tenant_id": ask.tenant_id, "key": ask.key, "units": ask.units}
+        held[place] = ask.units or 0
+        audit_usage(writing, ask.tenant_id, ask.key, {"units": before}, {"units": ask.units})
+    if rows:
+        writing.touch_many(sorted({tenant_id for tenant_id, _ in rows}))
+        write_units(writing.conn, list(rows.values()))
+
+
+def _write_seats(writing: Writing, asks: Sequence[UsageAsk]) -> None:
+    held: set[tuple[str, str, str]] = set()
+    for ids in lineage.chunks(sorted({ask.tenant_id for ask in asks})):
+        held |= {tuple(row) for row in _rows(writing.conn, S.c.tenant_id, S.c.key, S.c.user_id, ids=ids)}
+    rows = []
+    for ask in asks:
+        seat = (ask.tenant_id, ask.key, ask.user_id or "")
+        if seat not in held:
+            held.add(seat)
+            rows.append(dict(zip(("tenant_id", "key", "user_id"), seat, strict=True)))
+            audit_usage(writing, ask.tenant_id, ask.key, {"revoked": []}, {"assigned": [ask.user_id]})
+    if rows:
+        writing.touch_many(sorted({row["tenant_id"] for row in rows}))
+        writing.conn.execute(upsert(S), rows)

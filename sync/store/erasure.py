@@ -1,0 +1,72 @@
+"""Erasing a tenant once its retention is over (domain.md 3): people and texts go, orders and money stay on record."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, delete, select, update
+
+from sidecar.core.calendar import format_instant
+from sidecar.core.model import Instant
+from sync.store import audit, schema
+from sync.store.db import Writing
+from sync.store.errors import Refused
+from sync.store.tenants import Tenant, present
+
+T: Final = schema.tenant
+O: Final = schema.orders  # noqa: E741
+A: Final = schema.audit
+I: Final = schema.idempotency  # noqa: E741
+REMOVED: Final[tuple[Table, ...]] = (schema.seat, schema.usage, schema.block)
+"""Tables whose rows of the tenant go."""
+EMPTIED: Final[dict[Table, dict[str, Any]]] = {
+    schema.notice: {"facts": "{}", "recipients": "[]", "error": ""},
+    schema.ledger: {"reference": ""},
+    O: {"note": ""},
+}
+"""Tables whose rows of the tenant stay, without these texts."""
+ON_ORDERS: Final[tuple[Table, ...]] = (schema.payment, schema.provisioning)
+"""Tables whose rows of the tenant's orders stay, without note and reference."""
+
+
+def erase_tenant(writing: Writing, tenant_id: str, *, now: Instant) -> None:
+    """Erases an archived tenant, for good: seats, usage, blocks, name, contacts, tags, notes, texts of notices, answers
+    kept for idempotency keys, and what the audit trail says of it, which still holds together.
+
+    Refused: UNKNOWN_TENANT, TENANT_ERASED, NOT_ARCHIVED, RETENTION_RUNNING.
+    """
+    tenant = present(writing.conn, tenant_id)
+    _refuse_kept(tenant, now)
+    writing.finish()
+    writing.touch(tenant_id, subtree=True)
+    _remove(writing.conn, tenant_id)
+    plain = {"name": "", "contacts": "[]", "tags": "[]", "language": "", "erased_at": now}
+    writing.conn.execute(update(T).where(T.c.id == tenant_id).values(plain | {"version": tenant.version + 1}))
+    audit.erase(writing.conn, tenant_id)
+    writing.audit("tenant.erase", f"tenant:{tenant_id}", tenant_id=tenant_id, after={"erased_at": format_instant(now)})
+
+
+def _refuse_kept(tenant: Tenant, now: Instant) -> None:
+    if tenant.archived_at is None or tenant.erase_after is None:
+        raise Refused("NOT_ARCHIVED", f"{tenant.id} is in use: archive it first, and wait for its retention to end")
+    if now < tenant.erase_after:
+        until = format_instant(tenant.erase_after)
+        raise Refused("RETENTION_RUNNING", f"{tenant.id} is kept until {until}: erase it then")
+
+
+def _remove(conn: Connection, tenant_id: str) -> None:
+    for table in REMOVED:
+        conn.execute(delete(table).where(table.c.tenant_id == tenant_id))
+    for table, values in EMPTIED.items():
+        conn.execute(update(table).where(table.c.tenant_id == tenant_id).values(values))
+    orders = select(O.c.id).where(O.c.tenant_id == tenant_id)
+    for table in ON_ORDERS:
+        conn.execute(update(table).where(table.c.order_id.in_(orders)).values(note="", reference=""))
+    keys = select(A.c.idempotency_key).where(A.c.tenant_id == tenant_id)
+    conn.execute(update(I).where(I.c.key.in_(keys)).values(answer="{}"))
+
+
+def list_erasable(conn: Connection, now: Instant, *, limit: int = 1000) -> list[str]:
+    """Archived tenants whose retention is over, by id, at most `limit`."""
+    due = select(T.c.id).where(T.c.erase_after <= now, T.c.erased_at.is_(None), T.c.archived_at.is_not(None))
+    return list(conn.scalars(due.order_by(T.c.id).limit(limit)))
