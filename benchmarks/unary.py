@@ -7,7 +7,7 @@ the clock runs, and again those of the timed runs afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks import ours, peer
 from benchmarks.figures import Figure, calibrate, percentile, ratios
@@ -63,13 +63,14 @@ def _run(
     return check_outcome(run(job), check, asked)
 
 
+T = TypeVar("T")
 Pair = tuple[Outcome, Outcome, float]
 """Ours, theirs, and the calibration loop's milliseconds."""
 
 
-def interleaved(pairs: int, ours_: Callable[[], Outcome], theirs: Callable[[], Outcome]) -> list[Pair]:
+def interleaved(pairs: int, ours_: Callable[[], T], theirs: Callable[[], T]) -> list[tuple[T, T, float]]:
     """Both by turns, each first as often as the other, so that a slow stretch of the machine falls on both."""
-    done: list[Pair] = []
+    done: list[tuple[T, T, float]] = []
     for number in range(pairs):
         loop = calibrate()
         if number % 2:
