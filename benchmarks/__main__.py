@@ -24,6 +24,8 @@ QUESTIONS: Final = (
     "restart",
     "change_to_answer",
     "reload_under_load",
+    "importing",
+    "forecast",
 )
 QUIET: Final = 1.2
 """By how much the fixed loop may vary over a run whose absolute figures mean something."""
