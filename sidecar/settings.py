@@ -22,7 +22,16 @@ from sidecar.configfile import read_config
 from sidecar.core.errors import DeskgateError
 
 PREFIX: Final = "DESKGATE_"
-OTHER_VARIABLES: Final = frozenset({"DESKGATE_CONFIG", "DESKGATE_TARGET", "DESKGATE_SOAK"})
+OTHER_VARIABLES: Final = frozenset(
+    {
+        "DESKGATE_BACKOFFICE",
+        "DESKGATE_CONFIG",
+        "DESKGATE_OPERATOR",
+        "DESKGATE_SOAK",
+        "DESKGATE_TARGET",
+        "DESKGATE_TOKEN",
+    }
+)
 """Read by the command line and the tests, not settings of the sidecar."""
 
 SERVICE_LINK: Final = re.compile(

@@ -24,16 +24,26 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "policy": ("sidecar.cli.policy:app", "Check policies, and print their JSON schema."),
     "config": ("sidecar.cli.config:app", "Show the settings and where each comes from."),
     "clock": ("sidecar.cli.clock:app", "Show and settle the instant that a sidecar decides by."),
-    "tenant": ("sidecar.cli.store:APPS", "Tenants: create, change, block, archive, show."),
-    "product": ("sidecar.cli.store:APPS", "Products: what is sold, and what each grants."),
-    "order": ("sidecar.cli.store:APPS", "Orders: NEW, RENEW and UPGRADE."),
-    "account": ("sidecar.cli.store:APPS", "Accounts billed from a balance."),
-    "usage": ("sidecar.cli.store:APPS", "Usage and seats: what exists."),
+    "tenant": ("sidecar.cli.backoffice.tenant:app", "Tenants: create, change, block, archive, show."),
+    "product": ("sidecar.cli.backoffice.catalog:products", "Products: what is sold, and what each grants."),
+    "edition": ("sidecar.cli.backoffice.catalog:editions", "Editions: caps on desks, and price lists."),
+    "order": ("sidecar.cli.backoffice.order:app", "Orders: NEW, RENEW, UPGRADE, VOID; payments; purchase history."),
+    "plan": ("sidecar.cli.backoffice.plan:app", "Plans, and whom they are assigned to."),
+    "account": ("sidecar.cli.backoffice.account:app", "Accounts billed from a balance."),
+    "usage": ("sidecar.cli.backoffice.usage:app", "Usage and seats: what exists."),
+    "forecast": (
+        "sidecar.cli.backoffice.forecast:forecast",
+        "Who will expire, owe, be blocked or over quota, and when.",
+    ),
+    "operator": ("sidecar.cli.backoffice.operator:app", "Operators of the back office, and their tokens."),
+    "audit": ("sidecar.cli.backoffice.audit:app", "Who changed what, and whether the trail is whole."),
     "backoffice": ("sidecar.cli.backoffice.serve:app", "Serve the back office over gRPC."),
-    "store": ("sidecar.cli.store:APPS", "The central store's file."),
-    "demo": ("sidecar.cli.store:APPS", "Tenants to try things on."),
+    "import": ("sidecar.cli.backoffice.importing:app", "Import tenants, usage and orders from CSV."),
+    "export": ("sidecar.cli.backoffice.exporting:app", "Export what is on record, as CSV or JSON."),
+    "store": ("sidecar.cli.backoffice.files:store", "The central store's file."),
+    "demo": ("sidecar.cli.backoffice.files:demo", "Tenants to try things on."),
 }
-"""Name to where it is found, and what it is for. There stands a command's function, a Typer app, or apps by name."""
+"""Name to where it is found, and what it is for. There stands a command's function, or a Typer app."""
 
 
 class _Lazy(TyperCommand):
@@ -50,8 +60,6 @@ class _Lazy(TyperCommand):
 def _imported(name: str, place: str) -> Any:
     module, _, attribute = place.partition(":")
     found = getattr(import_module(module), attribute)
-    if isinstance(found, Mapping):
-        found = found[name]
     if isinstance(found, typer.Typer):
         return get_group(found)
     app = typer.Typer(add_completion=False)

@@ -7,29 +7,33 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from sidecar.settings import KEYS, Loaded, Settings, flag_of, load
 
+T = TypeVar("T")
 CONFIG = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings in YAML or TOML; or DESKGATE_CONFIG.")
 ]
 
 
-def given(name: str, build: Callable[..., object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a command: its parameter `name` is what `build` makes of options that are `build`'s parameters."""
+def given(name: str, build: Callable[..., object]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorates a function: its parameter `name` is what `build` makes of options that are `build`'s parameters.
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    The function may be a command, or itself build what another is given.
+    """
+
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
         keyword = inspect.Parameter.KEYWORD_ONLY
         needed = inspect.signature(build, eval_str=True).parameters
         own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if n != name}
         parameters = [p.replace(kind=keyword) for p in (*needed.values(), *own.values())]
 
-        def run(**values: Any) -> None:
+        def run(**values: Any) -> T:
             built = build(**{n: values[n] for n in needed})
-            command(**{name: built}, **{n: values[n] for n in own})
+            return command(**{name: built}, **{n: values[n] for n in own})
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

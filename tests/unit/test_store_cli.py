@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,18 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sidecar.cli.store import APPS
+from sidecar.address import Address
+from sidecar.cli.backoffice import account, audit, catalog, files, operator, order, plan, tenant, usage
+from sync.backoffice.front import BackOfficeFront
 from sync.store.db import open_store
 
 main = typer.Typer()
-for _name, _app in APPS.items():
-    main.add_typer(_app, name=_name)
+main.add_typer(catalog.products, name="product")
+main.add_typer(catalog.editions, name="edition")
+for _module in (account, audit, operator, order, plan, tenant, usage):
+    main.add_typer(_module.app)
+main.add_typer(files.store)
+main.add_typer(files.demo)
 
 NOW = "2026-07-14T09:30:00Z"
 Run = Callable[..., Result]
@@ -57,7 +65,7 @@ def test_a_store_is_made_asked_and_made_again(run: Run, path: Path) -> None:
     assert (made["path"], made["revision"]) == (str(path), 0)
     for command in ("store init --json", "store migrate --json", "store status --json"):
         assert told(run(command)) == made
-    assert "schema_version: 1" in run("store status").stdout
+    assert "schema_version: 2" in run("store status").stdout
 
 
 def test_migrating_makes_no_store(run: Run, path: Path) -> None:
@@ -85,42 +93,59 @@ def test_synthetic_tenants_are_counted(run: Run) -> None:
 
 def test_a_tenant_from_its_creation_to_its_end(run: Run) -> None:
     run("store init")
-    created = run("tenant create acme --zone Asia/Shanghai --language zh-CN --tag a --tag b --edition basic --json")
-    assert told(created) == {"tenant_id": "acme", "revision": 1}
+    created = told(
+        run(
+            "tenant create acme --zone Asia/Shanghai --language zh-CN --tag a --tag b --edition basic"
+            " --contact a@acme.example --json",
+            "--name",
+            "Acme & Co",
+        )
+    )
+    assert (created["revision"], created["tenant"]["id"], created["tenant"]["name"]) == (1, "acme", "Acme & Co")
     assert run("tenant create labs --parent acme").stdout == "labs is created (revision 2)\n"
     for command in (
-        "tenant update acme --tag c --zone UTC --edition trial",
+        "tenant update acme --tag c --zone UTC --edition trial --contact b@acme.example --expected-version 1",
         "tenant block acme fraud --from 2026-01-01 --until 2026-02-01 --cascade",
         "tenant block acme operator",
         "tenant unblock acme operator",
         "tenant move labs --root",
         "tenant move labs --parent acme",
-        f"tenant archive labs --at {NOW}",
+        f"tenant archive labs --retention-days 30 --at {NOW}",
     ):
         assert run(command).exit_code == 0, command
     shown = told(run("tenant show labs --json"))
-    assert shown["tenant"]["archived_at"] == NOW
-    assert shown["record"]["blocks"] == [
-        {"name": "fraud", "from": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
-    ]
+    assert (shown["tenant"]["archived_at"], shown["tenant"]["erase_after"]) == (NOW, "2026-08-13T09:30:00Z")
+    assert [(b["name"], b["ends_at"]) for b in shown["record"]["blocks"]] == [("fraud", 1769904000000000)]
     assert told(run("tenant restore labs --json"))["revision"] == 10
     listed = told(run("tenant list --json"))["tenants"]
-    assert [(t["id"], t["parent"], t["tags"], t["edition"]) for t in listed] == [
-        ("acme", None, ["c"], "trial"),
-        ("labs", "acme", [], None),
+    assert [(t["id"], t["parent_id"], t["tags"], t["edition"], t["contacts"]) for t in listed] == [
+        ("acme", "", ["c"], "trial", ["b@acme.example"]),
+        ("labs", "acme", [], "", []),
     ]
+
+
+def test_a_tenant_is_erased_once_its_retention_is_over(run: Run) -> None:
+    run("store init")
+    run("tenant create acme --contact a@acme.example")
+    assert "kept until 2026-07-15T09:30:00Z" in run(f"tenant archive acme --retention-days 1 --at {NOW}").stdout
+    assert run(f"tenant erase acme --at {NOW}").stderr.startswith("RETENTION_RUNNING: ")
+    assert run("tenant erase acme --at 2026-07-15T09:30:00Z").exit_code == 0
+    assert "a@acme.example" not in run("tenant show acme").stdout
+    assert "erased" in run("tenant list").stdout
+    assert run("tenant restore acme").stderr.startswith("TENANT_ERASED: ")
+    assert "with details erased" in run("audit verify").stdout
 
 
 def test_an_empty_option_takes_away(run: Run) -> None:
     run("store init")
-    run("tenant create acme --tag a --edition basic")
-    run("tenant update acme", "--tag", "", "--edition", "")
+    run("tenant create acme --tag a --edition basic --contact a@acme.example")
+    run("tenant update acme", "--tag", "", "--edition", "", "--contact", "")
     tenant = told(run("tenant show acme --json"))["tenant"]
-    assert (tenant["tags"], tenant["edition"]) == ([], None)
+    assert (tenant["tags"], tenant["edition"], tenant["contacts"]) == ([], "", [])
 
 
 def test_tenants_are_shown_readably(demo: Run) -> None:
-    assert "acme-labs   acme" in demo("tenant list").stdout
+    assert "acme-labs   -     acme" in demo("tenant list").stdout
     for tenant, words in (
         ("umbrella", ("fixed_desk", "order:5", "USED")),
         ("acme-labs", ("shares the services of: acme",)),
@@ -132,16 +157,27 @@ def test_tenants_are_shown_readably(demo: Run) -> None:
         assert all(word in shown for word in words), shown
 
 
+def test_lists_are_filtered_and_go_on_where_they_ended(demo: Run) -> None:
+    assert [t["id"] for t in told(demo("tenant list --parent acme --json"))["tenants"]] == ["acme-labs"]
+    assert [t["id"] for t in told(demo("tenant list --archived --json"))["tenants"]] == ["tyrell"]
+    assert [t["id"] for t in told(demo("tenant list --text VAN --json"))["tenants"]] == ["vandelay"]
+    page = demo("tenant list --limit 2")
+    assert [line.split()[0] for line in page.stdout.splitlines()] == ["TENANT", "acme", "acme-labs", "..."]
+    token = page.stdout.split()[-1]
+    assert told(demo(f"tenant list --limit 1 --page-token {token} --json"))["tenants"][0]["id"] == "drafthouse"
+
+
 def test_a_product_is_read_from_a_file_or_standard_input(run: Run, tmp_path: Path) -> None:
     run("store init")
     document = {"id": "p", "license_template": [{"name": "desk", "amount": 1, "amount_calculation": "per_qty"}]}
     file = tmp_path / "p.json"
     file.write_text(json.dumps(document))
-    assert told(run(f"product create {file} --json")) == {"product_id": "p", "version": 1}
-    document |= {"trial": {"count": 2, "unit": "week"}, "features": [{"name": "timesheet"}]}
-    assert told(run("product update - --json", text=json.dumps(document)))["version"] == 2
-    assert told(run("product show p")) == {"product": document, "version": 2}
-    assert told(run("product list --json"))["products"] == [{"product": document, "version": 2}]
+    created = told(run(f"product create {file} --json"))["product"]
+    assert (created["id"], created["version"]) == ("p", 1)
+    document |= {"trial": {"count": 2, "unit": "week"}, "features": [{"name": "timesheet"}], "downgrade": "at_end"}
+    assert told(run("product update - --json", text=json.dumps(document)))["product"]["version"] == 2
+    assert told(run("product show p")) == document
+    assert [p["downgrade"] for p in told(run("product list --json"))["products"]] == ["at_end"]
     assert "desk (1 units each), timesheet" in run("product list").stdout
 
 
@@ -153,9 +189,19 @@ def test_a_product_that_is_none_is_bad_usage(run: Run, text: str) -> None:
 
 
 def test_a_product_file_that_is_missing_or_not_text_is_bad_usage(run: Run, tmp_path: Path) -> None:
+    run("store init")
     (tmp_path / "latin").write_bytes(b"\xff\xfe")
     for name in ("missing", "latin"):
         assert run(f"product create {tmp_path / name}").exit_code == 2
+
+
+def test_editions_have_a_cap_and_prices(demo: Run) -> None:
+    put = told(demo("edition put basic --cap 500 --price CNY:fixed_desk:1:50 --price CNY:fixed_desk:10:45.5 --json"))
+    assert [(p["from_quantity"], p["unit_price"]) for p in put["edition"]["prices"]] == [(1, "50"), (10, "45.5")]
+    assert "fixed_desk from 10: 45.5 CNY" in demo("edition list").stdout
+    assert demo("edition put basic --cap 500 --price 45.5").exit_code == 2
+    placed = told(demo(f"order new tempo fixed-desk=10 --years 1 --currency CNY --edition basic --at {NOW} --json"))
+    assert placed["order"]["total"] == "455"
 
 
 def test_orders_are_placed_and_listed(demo: Run) -> None:
@@ -170,14 +216,61 @@ def test_orders_are_placed_and_listed(demo: Run) -> None:
     assert late.exit_code == 0
     orders = told(demo("order list new --json"))["orders"]
     assert [(o["kind"], o["lines"][0]["quantity"]) for o in orders] == [
-        ("NEW", 4),
-        ("RENEW", 2),
-        ("UPGRADE", 9),
-        ("RENEW", 1),
+        ("new", 4),
+        ("renew", 2),
+        ("upgrade", 9),
+        ("renew", 1),
     ]
-    assert "superseded" in demo("order list new").stdout
+    assert "ended early" in demo("order list new").stdout
     assert demo(f"order new new shared-desk=1 --perpetual --at {NOW}").stdout.count("no end") == 1
     assert "trial" in demo(f"order new new desk-trial=1 --trial --at {NOW}").stdout
+    assert {o["kind"] for o in told(demo("order list --kind renew --json"))["orders"]} == {"renew"}
+
+
+def test_an_order_may_be_tried_paid_delivered_and_voided(demo: Run) -> None:
+    demo("tenant create new")
+    order = "order new new fixed-desk=2@5000 timesheet=10@500 --years 1 --currency EUR --billing-periods 1"
+    tried = demo(f"{order} --dry-run --at {NOW}")
+    assert "this would be the order" in tried.stdout
+    assert "total: 15000 EUR" in tried.stdout
+    assert told(demo("order list new --json"))["orders"] == []
+    placed = told(demo(f"{order} --coupon SPRING --coupon-amount 100.50 --credit 99.5 --at {NOW} --json"))["order"]
+    assert placed["total"] == "14800"
+    number = placed["id"]
+    assert "14700 are due" in demo(f"order pay {number} 100 --reference bank-1 --on 2026-07-15").stdout
+    payment = told(demo(f"order payments --order {number} --json"))["payments"][0]["id"]
+    assert "14740 are due" in demo(f"order pay {number} --corrects {payment} -- -40").stdout
+    assert demo(f"order provision {number} --when 2026-07-16").exit_code == 0
+    history = demo("order history new").stdout
+    assert "total 14800 EUR, paid 60, due 14740" in history
+    assert "grants fixed_desk" in history
+    assert "provisioned 2026-07-16" in history
+    voided = demo(f"order void {number} --from 2026-08-01", "--note", "wrong customer").stdout
+    assert f"order {number} is void from 2026-08-01T00:00:00Z" in voided
+    assert "2026-08-01T00:00:00Z" in demo(f"order show {number}").stdout
+    assert demo(f"order void {number} --from 2026-08-01").stderr.startswith("ALREADY_VOID: ")
+
+
+def test_plans_are_made_assigned_and_taken_away(demo: Run) -> None:
+    demo("tenant create new")
+    assert (
+        demo("plan create team fixed-desk=5 timesheet=1 --basis money --allowed -50 --deferral-days 3").exit_code == 0
+    )
+    assert "team-copy is created: team (copy)" in demo("plan duplicate team").stdout
+    assert told(demo("plan assign team new --json"))["replaced_plan_id"] == ""
+    assert "in place of team" in demo("plan assign team-copy new").stdout
+    assert "plan: team-copy" in demo("tenant show new").stdout
+    shown = demo("plan show team-copy").stdout
+    assert "money, down to -50, 3 days of deferral" in shown
+    assert "tenants: new" in shown
+    assert demo("plan update team-copy fixed-desk=1").stderr.startswith("PLAN_ASSIGNED: ")
+    assert "version 2" in demo("plan update team fixed-desk=6", "--name", "Team").stdout
+    assert demo("plan delete team").stderr.startswith("PLAN_NOT_ARCHIVED: ")
+    assert [demo(f"plan {verb} team").exit_code for verb in ("archive", "restore", "archive", "delete")] == [0] * 4
+    assert [p["id"] for p in told(demo("plan list --active --json"))["plans"]] == ["team-copy"]
+    assert "not on team-copy any more" in demo("plan unassign new").stdout
+    assert demo("plan create x fixed-desk=1@5").exit_code == 2
+    assert demo("plan create x fixed-desk=1 --allowed 5").exit_code == 2
 
 
 def test_accounts_are_opened_and_changed(demo: Run) -> None:
@@ -186,28 +279,103 @@ def test_accounts_are_opened_and_changed(demo: Run) -> None:
     opened = told(demo(f"account open acme {options} --at {day} --json"))["account"]
     assert (opened["balance"], opened["charge"], opened["first_due"]) == ("100", "60", "2026-02-01T00:00:00Z")
     assert "40 at" in demo("account charge acme 12.5 --every-days 7 --at 2026-02-02").stdout
-    assert "60.25 at" in demo("account top-up acme 20.25 --at 2026-02-02").stdout
+    assert "60.25 at" in demo("account top-up acme 20.25 --reference bank-1 --at 2026-02-02").stdout
+    assert "59.25 at" in demo("account correct acme --reason typo --at 2026-02-02 -- -1").stdout
     changed = told(demo("account settings acme --allowed -10 --deferral-days 1 --at 2026-02-03 --json"))["account"]
-    assert (changed["allowed_balance"], changed["deferral_days"], changed["period_days"]) == ("-10", 1, 7)
+    assert (changed["allowed_balance"], changed["deferral_days"], changed["period"]["count"]) == ("-10", 1, 7)
+    ledger = told(demo("account ledger acme --json"))["entries"]
+    assert [(e["kind"], e["amount"]) for e in ledger] == [
+        ("OPENED", "100"),
+        ("CHARGES", "-60"),
+        ("TOP_UP", "20.25"),
+        ("CORRECTED", "-1"),
+    ]
+    assert "30 days at" in demo("account basis acme --basis days --balance 30 --at 2026-02-03").stdout
+    assert "30 were left" in demo("account close acme --reason moved --at 2026-02-03").stdout
     assert "8 days at" in demo("account open umbrella --basis days --balance 8 --at 2026-01-01").stdout
 
 
 def test_an_account_is_shown_with_what_comes(demo: Run) -> None:
-    shown = told(demo(f"account show stark --at {NOW} --json"))
-    assert (shown["standing"], shown["account"]["balance"], shown["account"]["owed_charge"]) == ("BLOCKED", "40", "60")
-    assert shown["blocked_from"] < NOW
-    assert "60 owed since" in demo(f"account show stark --at {NOW}").stdout
+    shown = told(demo("account show stark --json"))
+    assert shown["account"]["standing"] == "blocked"
+    assert (shown["account"]["balance"], shown["account"]["owed_charge"]) == ("40", "60")
+    readable = demo(f"account show stark --as-of {NOW}").stdout
+    assert "60 owed since" in readable
+    assert "standing: BLOCKED" in readable
 
 
 def test_usage_is_stated(demo: Run) -> None:
-    assert told(demo("usage set tempo fixed_desk 4 --json"))["units"] == 4
+    assert told(demo("usage set tempo fixed_desk 4 --json"))["usage"]["units"] == 4
     first = told(demo("usage adjust tempo fixed_desk --by -3 --idempotency-key k --json"))
-    assert first["units"] == 1
+    assert first["usage"]["units"] == 1
     assert told(demo("usage adjust tempo fixed_desk --by -3 --idempotency-key k --json")) == first
     assert "seats ada, linus, zoe" in demo("usage assign drafthouse designer ada linus zoe").stdout
-    assert told(demo("usage revoke drafthouse designer linus --json"))["seats"] == ["ada", "zoe"]
-    assert told(demo("usage show drafthouse --json"))["usage"]["designer"] == {"units": 0, "seats": ["ada", "zoe"]}
+    assert told(demo("usage revoke drafthouse designer linus --json"))["usage"]["seats"] == ["ada", "zoe"]
+    shown = {u["key"]: u for u in told(demo("usage show drafthouse --json"))["usage"]}
+    assert shown["designer"] == {"key": "designer", "units": 0, "seats": ["ada", "zoe"]}
     assert "ada, zoe" in demo("usage show drafthouse").stdout
+
+
+def test_usage_is_reconciled_with_a_count(demo: Run) -> None:
+    demo("usage assign tempo designer ada linus")
+    counted = ("usage reconcile tempo shared_desk=7 --seat designer=linus --seat designer=zoe",)
+    tried = demo(*counted, "--dry-run").stdout
+    assert told(demo("usage show tempo --json"))["usage"][0]["seats"] == ["ada", "linus"]
+    assert demo(*counted).stdout == tried
+    assert all(word in tried for word in ("shared_desk", "6", "7", "ada", "zoe"))
+    assert demo(*counted).stdout == "no difference\n"
+    assert demo("usage reconcile tempo shared_desk").exit_code == 2
+    assert demo("usage reconcile tempo shared_desk=many").exit_code == 2
+    assert demo("usage reconcile tempo --seat designer").exit_code == 2
+    assert "designer" in demo("usage reconcile tempo --complete").stdout
+
+
+def test_operators_and_their_tokens(demo: Run) -> None:
+    added = told(demo("operator add ada --role viewer --json"))
+    assert (added["operator"]["role"], len(added["token"])) == ("viewer", 43)
+    assert demo("operator rotate ada").stdout.splitlines()[-1] != added["token"]
+    assert "ada is admin" in demo("operator role ada --role admin").stdout
+    assert demo("operator disable ada").exit_code == 0
+    assert "disabled" in demo("operator list").stdout
+    assert demo("operator enable ada").exit_code == 0
+    once = demo("operator add bob --idempotency-key k").stdout
+    assert "`rotate` gives a new one" in demo("operator add bob --idempotency-key k").stdout
+    assert once != ""
+
+
+def test_the_audit_trail_names_who_what_and_when(demo: Run, path: Path) -> None:
+    demo("tenant update acme --tag vip --operator ada")
+    entries = told(demo("audit list --tenant acme --action tenant.update --json"))["entries"]
+    assert [(e["operator"], e["subject"]) for e in entries] == [("local:ada", "tenant:acme")]
+    assert json.loads(entries[0]["after_json"])["tags"] == ["vip"]
+    assert "vip" in demo("audit list --by local:ada --details").stdout
+    assert demo("audit list --since 2100-01-01 --until 2101-01-01").stdout.count("\n") == 1
+    assert "hold together" in demo("audit verify").stdout
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("UPDATE audit SET operator = 'local:eve' WHERE seq = 3")
+    broken = demo("audit verify")
+    assert (broken.exit_code, broken.stdout) == (1, "NOT INTACT: entry 3 is not as it was written\n")
+
+
+def test_a_back_office_elsewhere_is_asked_instead(demo: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = told(demo("operator add ada --role viewer --json"))["token"]
+    front = BackOfficeFront(open_store(path), Address("127.0.0.1", 0))
+    front.start()
+    monkeypatch.setenv("DESKGATE_STORE", "/nowhere")
+    monkeypatch.setenv("DESKGATE_BACKOFFICE", str(front.address))
+    try:
+        nobody = demo("tenant list")
+        assert (nobody.exit_code, nobody.stderr.split(":")[1]) == (2, " token")
+        monkeypatch.setenv("DESKGATE_TOKEN", token)
+        assert "acme-labs" in demo("tenant list").stdout
+        refused = demo("tenant block acme fraud")
+        assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "NOT_ALLOWED")
+        assert demo("tenant show nobody").stderr.startswith("UNKNOWN_TENANT: ")
+        assert demo("tenant list --token-file /nowhere").exit_code == 2
+    finally:
+        front.stop(0)
+    gone = demo("tenant list")
+    assert (gone.exit_code, gone.stderr.split(":")[0]) == (1, "UNREACHABLE")
 
 
 @pytest.mark.parametrize(

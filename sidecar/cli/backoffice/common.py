@@ -17,6 +17,7 @@ import typer
 from sidecar.core.calendar import format_instant, parse_instant
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, MICROS, UNLIMITED, Account, Instant, Limit
+from sync.backoffice.errors import DeskError
 from sync.store.audit import By
 from sync.store.db import Writing, open_store
 from sync.store.errors import Refused, StoreError
@@ -49,7 +50,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (Refused, StoreError) as e:
+        except (Refused, StoreError, DeskError) as e:
             raise _exit(e.code, e.advice, 1, kwargs.get("as_json")) from e
         except DeskgateError as e:
             raise _exit("INVALID", str(e), 2, kwargs.get("as_json")) from e

@@ -1,54 +1,70 @@
-"""`deskgate order`: what was bought, and what it comes to."""
+"""`deskgate order`: what was bought, what it comes to, and what was paid."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection
 
-from sidecar.cli.backoffice.common import (
-    DEFAULT_STORE,
-    AsJson,
-    At,
-    StorePath,
-    TenantId,
-    answer,
-    app_of,
-    changing,
-    moment,
-    now_or,
-    products,
-    table,
-    told,
-)
-from sidecar.core.calendar import zone_of
+from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
+from sidecar.cli.backoffice.common import TenantId, app_of, table
+from sidecar.cli.backoffice.office import Office, reading, writing
+from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
+from sidecar.cli.backoffice.plain import number, shown
+from sidecar.cli.backoffice.terms import Days, Ends, Months, Perpetual, Starts, Years, items, length
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.model import FOREVER, Period
-from sync.store import orders
-from sync.store.db import open_store
-from sync.store.orders import Order
-from sync.store.placing import Kind, LateStart
-from sync.store.tenants import get_tenant
-from sync.store.terms import Line, Term, end_of, start_of
 
-app = app_of("order", "Orders: place NEW, RENEW and UPGRADE orders, list those on record.")
+app = app_of("order", "Orders: place NEW, RENEW, UPGRADE, VOID; payments; the history of purchases.")
 
-Lines = Annotated[list[str], typer.Argument(metavar="PRODUCT=QUANTITY...", help="What is ordered.")]
-Starts = Annotated[str | None, typer.Option(help="A date in the tenant's zone, or an instant; default: at once.")]
-Ends = Annotated[
-    str | None, typer.Option(help="The last date, inclusive, in the tenant's zone; or the first instant after.")
+Lines = Annotated[
+    list[str], typer.Argument(metavar="PRODUCT=QUANTITY[@PRICE]...", help="What is ordered, at what price a unit.")
 ]
-Months = Annotated[int, typer.Option(help="Length in calendar months.")]
-Years = Annotated[int, typer.Option(help="Length in calendar years.")]
-Days = Annotated[int, typer.Option(help="Length in calendar days.")]
-Perpetual = Annotated[bool, typer.Option("--perpetual", help="Without end.")]
+OptionalLines = Annotated[
+    list[str] | None, typer.Argument(metavar="[PRODUCT=QUANTITY[@PRICE]...]", help="The new quantities.")
+]
 Edition = Annotated[str | None, typer.Option(help="Edition that the order buys.")]
+OrderId = Annotated[int, typer.Argument(metavar="ORDER", help="Number of the order.")]
+Note = Annotated[str | None, typer.Option(help="For people.")]
+Reference = Annotated[str | None, typer.Option(help="Of the bank, the delivery...")]
+Currency = Annotated[str | None, typer.Option(help="ISO 4217, such as CNY.", rich_help_panel="Money")]
+PurchasedOn = Annotated[
+    str | None, typer.Option(help="Date of the purchase; default: today in the tenant's zone.", rich_help_panel="Money")
+]
+Coupon = Annotated[str | None, typer.Option(help="Code of a coupon.", rich_help_panel="Money")]
+CouponAmount = Annotated[str | None, typer.Option(help="What the coupon takes off.", rich_help_panel="Money")]
+Credit = Annotated[str | None, typer.Option(help="Promotional credit taken off.", rich_help_panel="Money")]
+BillingStarts = Annotated[
+    str | None, typer.Option(help="From when it is billed; default: once its trial is over.", rich_help_panel="Money")
+]
+BillingPeriods = Annotated[
+    int | None, typer.Option(help="How many are billed; default: those begun in the term.", rich_help_panel="Money")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would come to.")]
+
+
+class LateStart(StrEnum):
+    """Where a renewal that comes after the old end begins."""
+
+    OWN_START = "own_start"
+    OLD_END = "old_end"
+
+
+class KindName(StrEnum):
+    """Kinds of order."""
+
+    NEW = "new"
+    RENEW = "renew"
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    VOID = "void"
 
 
 @app.command()
-@told
+@writing
 def new(
+    office: Office,
     tenant: TenantId,
     lines: Lines,
     starts: Starts = None,
@@ -59,22 +75,35 @@ def new(
     perpetual: Perpetual = False,
     trial: Annotated[bool, typer.Option("--trial", help="The product's trial alone; it ends by itself.")] = False,
     edition: Edition = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
+    currency: Currency = None,
+    purchased_on: PurchasedOn = None,
+    coupon: Coupon = None,
+    coupon_amount: CouponAmount = None,
+    credit: Credit = None,
+    billing_starts: BillingStarts = None,
+    billing_periods: BillingPeriods = None,
+    note: Note = None,
+    dry_run: DryRun = False,
 ) -> None:
     """The first purchase of a product, with its trial period where it has one."""
-    with changing(store) as writing:
-        term = _term(writing.conn, tenant, starts, ends, _length(months, years, days), perpetual)
-        order = orders.place_order(
-            writing, tenant, Kind.NEW, products(lines), now=now_or(at), term=term, trial=trial, edition=edition
-        )
-    _placed(as_json, order, writing.revision)
+    request = pb.PlaceOrderRequest(
+        tenant_id=tenant,
+        kind=pb.ORDER_KIND_NEW,
+        items=_items(lines, billing_starts, billing_periods),
+        starts=starts,
+        **_end(ends, length(months=months, years=years, days=days), perpetual),
+        trial=trial,
+        edition=edition,
+        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
+        dry_run=dry_run,
+    )
+    _place(office, request)
 
 
 @app.command()
-@told
+@writing
 def renew(
+    office: Office,
     tenant: TenantId,
     lines: Lines,
     starts: Starts = None,
@@ -85,111 +114,272 @@ def renew(
     perpetual: Perpetual = False,
     anchor: Annotated[LateStart, typer.Option(help="Where a renewal that comes late begins.")] = LateStart.OWN_START,
     edition: Edition = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
+    currency: Currency = None,
+    purchased_on: PurchasedOn = None,
+    coupon: Coupon = None,
+    coupon_amount: CouponAmount = None,
+    credit: Credit = None,
+    billing_starts: BillingStarts = None,
+    billing_periods: BillingPeriods = None,
+    note: Note = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Moves the end later, with the same, more or fewer from the new term's start on."""
-    with changing(store) as writing:
-        term = _term(writing.conn, tenant, starts, ends, _length(months, years, days), perpetual)
-        order = orders.place_order(
-            writing, tenant, Kind.RENEW, products(lines), now=now_or(at), term=term, edition=edition, late_start=anchor
-        )
-    _placed(as_json, order, writing.revision)
+    request = pb.PlaceOrderRequest(
+        tenant_id=tenant,
+        kind=pb.ORDER_KIND_RENEW,
+        items=_items(lines, billing_starts, billing_periods),
+        starts=starts,
+        **_end(ends, length(months=months, years=years, days=days), perpetual),
+        late_start=number(pb.DESCRIPTOR.enum_types_by_name["LateStart"], anchor.value),
+        edition=edition,
+        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
+        dry_run=dry_run,
+    )
+    _place(office, request)
 
 
 @app.command()
-@told
+@writing
 def upgrade(
+    office: Office,
     tenant: TenantId,
-    lines: Annotated[
-        list[str] | None, typer.Argument(metavar="[PRODUCT=QUANTITY...]", help="The new quantities.")
-    ] = None,
+    lines: OptionalLines = None,
     edition: Edition = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
+    currency: Currency = None,
+    purchased_on: PurchasedOn = None,
+    coupon: Coupon = None,
+    coupon_amount: CouponAmount = None,
+    credit: Credit = None,
+    billing_periods: BillingPeriods = None,
+    note: Note = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Raises quantities or the edition now; the end stays."""
-    with changing(store) as writing:
-        order = orders.place_order(
-            writing, tenant, Kind.UPGRADE, products(lines or ()), now=now_or(at), edition=edition
-        )
-    _placed(as_json, order, writing.revision)
+    request = pb.PlaceOrderRequest(
+        tenant_id=tenant,
+        kind=pb.ORDER_KIND_UPGRADE,
+        items=_items(lines or (), None, billing_periods),
+        edition=edition,
+        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
+        dry_run=dry_run,
+    )
+    _place(office, request)
 
 
 @app.command()
-@told
+@writing
 def downgrade(
-    tenant: TenantId, lines: Lines, store: StorePath = DEFAULT_STORE, at: At = None, as_json: AsJson = False
+    office: Office,
+    tenant: TenantId,
+    lines: Lines,
+    ends: Ends = None,
+    months: Months = 0,
+    years: Years = 0,
+    days: Days = 0,
+    note: Note = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Refused, with the advice what to do instead: a running term keeps what was bought."""
-    with changing(store) as writing:
-        orders.place_order(writing, tenant, Kind.DOWNGRADE, products(lines), now=now_or(at))
+    """Refused, with the advice what to do instead, but for products that allow it: at once or at the term's end."""
+    request = pb.PlaceOrderRequest(
+        tenant_id=tenant,
+        kind=pb.ORDER_KIND_DOWNGRADE,
+        items=_items(lines, None, None),
+        **_end(ends, length(months=months, years=years, days=days), False),
+        note=note,
+        dry_run=dry_run,
+    )
+    _place(office, request)
 
 
-def _length(months: int, years: int, days: int) -> Period | None:
-    return Period(months=months + 12 * years, days=days) if months or years or days else None
+@app.command()
+@writing
+def void(
+    office: Office,
+    order: OrderId,
+    start: Annotated[
+        str | None, typer.Option("--from", help="A date in the tenant's zone, or an instant; default: now.")
+    ] = None,
+    note: Note = None,
+) -> None:
+    """Ends a mistaken order by a record of its own; restores nothing that it superseded."""
+    request = pb.VoidOrderRequest(order_id=order, void_from=start, note=note)
+    answer = office.write(request, pb.VoidOrderResponse)
+    at = shown(answer.order, "void_at")
+    office.show(answer, f"order {order} is void from {at} by order {answer.order.id} (revision {answer.revision})")
 
 
-def _term(
-    conn: Connection, tenant: str, starts: str | None, ends: str | None, length: Period | None, perpetual: bool
-) -> Term:
-    zone = zone_of(get_tenant(conn, tenant).zone)
-    if perpetual and (ends is not None or length is not None):
-        raise InvalidRequest("term", "--perpetual has no end and no length")
-    end = FOREVER if perpetual else None if ends is None else end_of(ends, zone)
-    return Term(starts_at=None if starts is None else start_of(starts, zone), length=length, ends_at=end)
+def _items(lines: Iterable[str], billing_starts: str | None, billing_periods: int | None) -> list[pb.OrderItem]:
+    found = list(items(lines))
+    for item in found:
+        item.MergeFrom(pb.OrderItem(billing_starts=billing_starts, billing_periods=billing_periods))
+    return found
 
 
-def _placed(as_json: bool, order: Order, revision: int) -> None:
+def _end(ends: str | None, counted: pb.Length | None, perpetual: bool) -> dict[str, Any]:
+    given = {"ends": ends, "length": counted, "perpetual": perpetual or None}
+    said = {name: value for name, value in given.items() if value is not None}
+    if len(said) > 1:
+        raise InvalidRequest("term", "give a length, --ends or --perpetual, one of them")
+    return said
+
+
+def _money(
+    currency: str | None,
+    purchased_on: str | None,
+    coupon: str | None,
+    coupon_amount: str | None,
+    credit: str | None,
+    note: str | None,
+) -> dict[str, Any]:
+    return {
+        "currency": currency,
+        "purchased_on": purchased_on,
+        "coupon": coupon,
+        "coupon_amount": coupon_amount,
+        "credit": credit,
+        "note": note,
+    }
+
+
+def _place(office: Office, request: pb.PlaceOrderRequest) -> None:
+    answer = office.write(request, pb.PlaceOrderResponse)
+    order = answer.order
+    said = "this would be the order" if request.dry_run else f"order {order.id} is placed (revision {answer.revision})"
     text = "\n".join(
         [
-            f"order {order.id} is placed (revision {revision})",
+            said,
             table(HEADER, [_row(order, line) for line in order.lines]),
-            *(f"note: {notice}" for notice in order.notices),
+            f"total: {_total(order)}",
+            *(f"note: {notice}" for notice in answer.notices),
         ]
     )
-    answer(as_json, text, order=_json(order), notices=order.notices, revision=revision)
+    office.show(answer, text)
 
 
 @app.command("list")
-@told
-def list_(tenant: TenantId, store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
-    """A tenant's orders, oldest first."""
-    with open_store(store).reading() as conn:
-        found = orders.list_orders(conn, tenant)
-    text = table(HEADER, [_row(order, line) for order in found for line in order.lines])
-    answer(as_json, text, orders=[_json(order) for order in found])
+@reading
+def list_(
+    office: Office,
+    tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Only this tenant's.")] = None,
+    kind: Annotated[KindName | None, typer.Option(help="Only these.")] = None,
+    product: Annotated[str | None, typer.Option(help="Only those of this product.")] = None,
+    limit: Limit = 100,
+    page_token: PageToken = None,
+) -> None:
+    """Orders, oldest first."""
+    request = pb.ListOrdersRequest(
+        tenant_id=tenant,
+        kind=number(pb.DESCRIPTOR.enum_types_by_name["OrderKind"], kind.value) if kind else None,
+        product_id=product,
+        **page(limit, page_token),
+    )
+    answer = office.read(request, pb.ListOrdersResponse)
+    rows = [row for order in answer.orders for row in _rows(order)]
+    office.show(answer, table(HEADER, rows) + more(answer))
+
+
+@app.command()
+@reading
+def show(office: Office, order: OrderId) -> None:
+    """One order."""
+    answer = office.read(pb.GetOrderRequest(id=order), pb.GetOrderResponse)
+    office.show(answer, table(HEADER, _rows(answer.order)) + f"\ntotal: {_total(answer.order)}")
+
+
+@app.command()
+@reading
+def history(office: Office, tenant: TenantId, limit: Limit = 100, page_token: PageToken = None) -> None:
+    """A tenant's purchases: orders with what was paid, what is due, what was delivered, and what they grant."""
+    request = pb.GetPurchaseHistoryRequest(tenant_id=tenant, **page(limit, page_token))
+    answer = office.read(request, pb.GetPurchaseHistoryResponse)
+    office.show(answer, "\n\n".join(map(_purchase, answer.purchases)) + more(answer))
+
+
+def _purchase(purchase: pb.Purchase) -> str:
+    order = purchase.order
+    parts = [table(HEADER, _rows(order))]
+    parts.append(f"  total {_total(order)}, paid {purchase.paid}, due {purchase.due}; by {shown(order, 'operator')}")
+    parts += [f"  payment {p.id}: {p.amount} on {p.paid_on} {p.reference}".rstrip() for p in purchase.payments]
+    parts += [f"  provisioned {shown(p, 'provisioned_at')} {p.reference}".rstrip() for p in purchase.provisionings]
+    parts += [
+        f"  grants {g.key} from {shown(g, 'starts_at')} until {shown(g, 'ends_at', absent='no end')}"
+        for g in purchase.grants
+    ]
+    return "\n".join(parts)
+
+
+@app.command()
+@writing
+def pay(
+    office: Office,
+    order: OrderId,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="With --corrects: below 0, to take it back.")],
+    paid_on: Annotated[str | None, typer.Option("--on", help="Date of the payment; default: today.")] = None,
+    reference: Reference = None,
+    corrects: Annotated[int | None, typer.Option(help="Number of the payment that was mistaken.")] = None,
+    note: Note = None,
+) -> None:
+    """Records a payment made outside, and tells the customer."""
+    request = pb.RecordPaymentRequest(
+        order_id=order, amount=amount, paid_on=paid_on, reference=reference, corrects=corrects, note=note
+    )
+    answer = office.write(request, pb.RecordPaymentResponse)
+    office.show(answer, f"payment {answer.payment.id} of order {order} is recorded; {answer.due} are due")
+
+
+@app.command()
+@writing
+def provision(
+    office: Office,
+    order: OrderId,
+    when: Annotated[str | None, typer.Option("--when", help="Date or instant; default: now.")] = None,
+    reference: Reference = None,
+    note: Note = None,
+) -> None:
+    """Records that an order was delivered, and tells the customer."""
+    request = pb.RecordProvisioningRequest(order_id=order, provisioned=when, reference=reference, note=note)
+    answer = office.write(request, pb.RecordProvisioningResponse)
+    office.show(answer, f"order {order} is provisioned as of {shown(answer.provisioning, 'provisioned_at')}")
+
+
+@app.command()
+@reading
+def payments(
+    office: Office,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    order: Annotated[int | None, typer.Option(help="Only this order's.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only those with this reference.")] = None,
+    limit: Limit = 100,
+    page_token: PageToken = None,
+) -> None:
+    """Payments on record."""
+    request = pb.ListPaymentsRequest(tenant_id=tenant, order_id=order, reference=reference, **page(limit, page_token))
+    answer = office.read(request, pb.ListPaymentsResponse)
+    rows = [(p.id, p.order_id, p.amount, p.paid_on, p.reference, shown(p, "operator")) for p in answer.payments]
+    office.show(answer, table(("PAYMENT", "ORDER", "AMOUNT", "ON", "REFERENCE", "OPERATOR"), rows) + more(answer))
 
 
 HEADER = ("ORDER", "KIND", "PRODUCT", "QUANTITY", "FROM", "UNTIL", "")
 
 
-def _row(order: Order, line: Line) -> tuple[object, ...]:
-    until = moment(line.end) or "no end"
-    note = "superseded" if line.ended_at < line.ends_at else "trial" if order.trial else ""
-    return (order.id, order.kind, line.product.id, line.quantity, moment(line.starts_at), until, note)
+def _rows(order: pb.Order) -> list[tuple[object, ...]]:
+    if order.kind == pb.ORDER_KIND_VOID:
+        return [(order.id, "VOID", f"order {order.voids}", "-", shown(order, "void_at"), "-", "")]
+    bought = [(order.id, _kind(order), "-", "-", "-", "-", order.edition)] if not order.lines else []
+    return [*bought, *(_row(order, line) for line in order.lines)]
 
 
-def _json(order: Order) -> dict[str, Any]:
-    return {
-        "id": order.id,
-        "tenant_id": order.tenant_id,
-        "kind": order.kind,
-        "status": "trial" if order.trial else "paid",
-        "edition": order.edition,
-        "placed_at": moment(order.placed_at),
-        "lines": [
-            {
-                "product": line.product.id,
-                "product_version": line.product_version,
-                "quantity": line.quantity,
-                "starts_at": moment(line.starts_at),
-                "ends_at": moment(line.ends_at),
-                "trial_until": moment(line.trial_until),
-                "ended_at": moment(line.ended_at),
-            }
-            for line in order.lines
-        ],
-    }
+def _row(order: pb.Order, line: pb.OrderLine) -> tuple[object, ...]:
+    ended = line.HasField("ended_at")
+    until = shown(line, "ended_at") if ended else shown(line, "ends_at", absent="no end")
+    note = "ended early" if ended else "trial" if order.trial else ""
+    return (order.id, _kind(order), line.product_id, line.quantity, shown(line, "starts_at"), until, note)
+
+
+def _kind(order: pb.Order) -> str:
+    return shown(order, "kind").upper()
+
+
+def _total(order: pb.Order) -> str:
+    return f"{order.total} {order.currency}".rstrip()

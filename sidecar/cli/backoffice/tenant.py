@@ -1,110 +1,109 @@
-"""`deskgate tenant`: who there is, whom they are below, what blocks them."""
+"""`deskgate tenant`: who the tenants are, whom they are below, what blocks them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, select
 
-from sidecar import records
-from sidecar.cli.backoffice.common import (
-    DEFAULT_STORE,
-    AsJson,
-    At,
-    StorePath,
-    TenantId,
-    account_json,
-    answer,
-    app_of,
-    changing,
-    limit,
-    moment,
-    now_or,
-    table,
-    told,
-)
-from sidecar.core.calendar import parse_instant
+from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
+from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as record_pb
+from sidecar.cli.backoffice.common import TenantId, app_of, table
+from sidecar.cli.backoffice.office import Office, reading, writing
+from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
+from sidecar.cli.backoffice.plain import plain, shown
+from sidecar.core.calendar import format_instant
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.model import FOREVER, Record
-from sync.store import schema, tenants
-from sync.store.db import open_store
-from sync.store.tenants import Tenant
 
-app = app_of("tenant", "Tenants: create, change, block, archive.")
+app = app_of("tenant", "Tenants: create, change, block, archive, erase, show.")
 
-Language = Annotated[str | None, typer.Option(help="Language tag, such as zh-CN.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="A label that policies can match; may be given again.")]
-Edition = Annotated[str | None, typer.Option(help="Edition set by the operator; an order that names one comes first.")]
+Name = Annotated[str | None, typer.Option(help="Its name, for people.")]
+Language = Annotated[str | None, typer.Option(help="BCP 47 language of its people, such as zh-CN.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A label that policies can match; may be repeated.")]
+Contacts = Annotated[list[str] | None, typer.Option("--contact", help="E-mail address for notices; may be repeated.")]
+Edition = Annotated[str | None, typer.Option(help="Edition, where no order names one.")]
+Version = Annotated[int | None, typer.Option(help="Refuse when it is at another version by now.")]
 
 
 @app.command()
-@told
+@writing
 def create(
+    office: Office,
     tenant: TenantId,
+    name: Name = None,
     parent: Annotated[str | None, typer.Option(help="Tenant that it is below.")] = None,
     zone: Annotated[str, typer.Option(help="IANA time zone in which its terms are counted.")] = "UTC",
     language: Language = None,
     tag: Tags = None,
+    contact: Contacts = None,
     edition: Edition = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
 ) -> None:
     """Adds a tenant."""
-    with changing(store) as writing:
-        tenants.create_tenant(
-            writing,
-            tenant,
-            now=now_or(at),
-            parent_id=parent,
-            zone=zone,
-            language=language or "",
-            tags=tag or (),
-            edition=edition,
-        )
-    _done(as_json, f"{tenant} is created", tenant, writing.revision)
+    request = pb.CreateTenantRequest(
+        id=tenant,
+        name=name,
+        parent_id=parent,
+        zone=zone,
+        language=language,
+        tags=tag,
+        contacts=contact,
+        edition=edition,
+    )
+    answer = office.write(request, pb.CreateTenantResponse)
+    office.show(answer, f"{tenant} is created (revision {answer.revision})")
 
 
 @app.command()
-@told
+@writing
 def update(
+    office: Office,
     tenant: TenantId,
+    name: Name = None,
     zone: Annotated[str | None, typer.Option(help="IANA time zone; moves no stored instant.")] = None,
     language: Language = None,
     tag: Tags = None,
+    contact: Contacts = None,
     edition: Edition = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
+    expected_version: Version = None,
 ) -> None:
-    """Changes what is given; an empty --edition or --tag takes it away."""
-    tags = None if tag is None else [each for each in tag if each]
-    with changing(store) as writing:
-        tenants.update_tenant(writing, tenant, now=now_or(at), zone=zone, language=language, tags=tags, edition=edition)
-    _done(as_json, f"{tenant} is changed", tenant, writing.revision)
+    """Changes what is given; an empty --edition, --tag or --contact takes it away."""
+    request = pb.UpdateTenantRequest(
+        id=tenant,
+        name=name,
+        zone=zone,
+        language=language,
+        tags=_texts(tag),
+        contacts=_texts(contact),
+        edition=edition,
+        expected_version=expected_version,
+    )
+    answer = office.write(request, pb.UpdateTenantResponse)
+    office.show(answer, f"{tenant} is at version {answer.tenant.version} (revision {answer.revision})")
+
+
+def _texts(given: list[str] | None) -> pb.Texts | None:
+    return None if given is None else pb.Texts(values=[each for each in given if each])
 
 
 @app.command()
-@told
+@writing
 def move(
+    office: Office,
     tenant: TenantId,
     parent: Annotated[str | None, typer.Option(help="The new parent.")] = None,
     root: Annotated[bool, typer.Option("--root", help="No parent any more.")] = False,
-    store: StorePath = DEFAULT_STORE,
-    as_json: AsJson = False,
 ) -> None:
     """Puts a tenant, and all below it, under another parent or none."""
     if (parent is None) != root:
         raise InvalidRequest("parent", "give --parent or --root, one of them")
-    with changing(store) as writing:
-        tenants.move_tenant(writing, tenant, parent)
-    _done(as_json, f"{tenant} is moved", tenant, writing.revision)
+    answer = office.write(pb.MoveTenantRequest(id=tenant, parent_id=parent), pb.MoveTenantResponse)
+    office.show(answer, f"{tenant} is moved (revision {answer.revision})")
 
 
 @app.command()
-@told
+@writing
 def block(
+    office: Office,
     tenant: TenantId,
     name: Annotated[str, typer.Argument(help="Who blocks: operator, fraud, legal...")],
     start: Annotated[str | None, typer.Option("--from", help="First instant; default: now.")] = None,
@@ -112,148 +111,132 @@ def block(
     cascade: Annotated[
         bool, typer.Option("--cascade", help="Also all that are below, even with their own orders.")
     ] = False,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
 ) -> None:
     """Sets the block of this name; those of other names stay."""
-    with changing(store) as writing:
-        tenants.block_tenant(
-            writing,
-            tenant,
-            name,
-            starts_at=now_or(at) if start is None else parse_instant(start),
-            ends_at=FOREVER if until is None else parse_instant(until),
-            cascade=cascade,
-        )
-    _done(as_json, f"{tenant} has the block {name}", tenant, writing.revision)
+    request = pb.BlockTenantRequest(tenant_id=tenant, name=name, starts=start, ends=until, cascade=cascade)
+    answer = office.write(request, pb.BlockTenantResponse)
+    office.show(answer, f"{tenant} has the block {name} (revision {answer.revision})")
 
 
 @app.command()
-@told
-def unblock(tenant: TenantId, name: str, store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
+@writing
+def unblock(office: Office, tenant: TenantId, name: str) -> None:
     """Lifts the block of this name and no other."""
-    with changing(store) as writing:
-        tenants.unblock_tenant(writing, tenant, name)
-    _done(as_json, f"{tenant} has no block {name} any more", tenant, writing.revision)
+    answer = office.write(pb.UnblockTenantRequest(tenant_id=tenant, name=name), pb.UnblockTenantResponse)
+    office.show(answer, f"{tenant} has no block {name} any more (revision {answer.revision})")
 
 
 @app.command()
-@told
-def archive(tenant: TenantId, store: StorePath = DEFAULT_STORE, at: At = None, as_json: AsJson = False) -> None:
+@writing
+def archive(
+    office: Office,
+    tenant: TenantId,
+    retention_days: Annotated[
+        int | None, typer.Option(help="Days before which nothing may be erased; default: 365.")
+    ] = None,
+) -> None:
     """Deletes a tenant at once, erasing nothing."""
-    with changing(store) as writing:
-        tenants.archive_tenant(writing, tenant, now=now_or(at))
-    _done(as_json, f"{tenant} is archived", tenant, writing.revision)
+    request = pb.ArchiveTenantRequest(id=tenant, retention_days=retention_days)
+    answer = office.write(request, pb.ArchiveTenantResponse)
+    kept = shown(answer.tenant, "erase_after")
+    office.show(answer, f"{tenant} is archived; what it is made of is kept until {kept} (revision {answer.revision})")
 
 
 @app.command()
-@told
-def restore(tenant: TenantId, store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
+@writing
+def restore(office: Office, tenant: TenantId) -> None:
     """Takes an archiving back."""
-    with changing(store) as writing:
-        tenants.restore_tenant(writing, tenant)
-    _done(as_json, f"{tenant} is restored", tenant, writing.revision)
+    answer = office.write(pb.RestoreTenantRequest(id=tenant), pb.RestoreTenantResponse)
+    office.show(answer, f"{tenant} is restored (revision {answer.revision})")
 
 
-def _done(as_json: bool, text: str, tenant: str, revision: int) -> None:
-    answer(as_json, f"{text} (revision {revision})", tenant_id=tenant, revision=revision)
+@app.command()
+@writing
+def erase(office: Office, tenant: TenantId) -> None:
+    """Erases an archived tenant's people and texts once its retention is over; orders and money stay on record."""
+    answer = office.write(pb.EraseTenantRequest(id=tenant), pb.EraseTenantResponse)
+    office.show(answer, f"{tenant} is erased (revision {answer.revision})")
 
 
 @app.command("list")
-@told
+@reading
 def list_(
-    after: Annotated[str, typer.Option(help="Only ids after this one.")] = "",
-    limit_: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 1000,
-    store: StorePath = DEFAULT_STORE,
-    as_json: AsJson = False,
+    office: Office,
+    parent: Annotated[str | None, typer.Option(help="Only those directly below this one.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this label.")] = None,
+    edition: Annotated[str | None, typer.Option(help="Only those for which this edition was set.")] = None,
+    archived: Annotated[bool | None, typer.Option("--archived/--open", help="Only such; default: both.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only those with this in their id or name.")] = None,
+    limit: Limit = 100,
+    page_token: PageToken = None,
 ) -> None:
     """Tenants by id."""
-    with open_store(store).reading() as conn:
-        found = tenants.list_tenants(conn, after=after, limit=limit_)
-    rows = [(t.id, t.parent_id or "-", t.zone, t.language or "-", "archived" if t.archived_at else "") for t in found]
-    text = table(("TENANT", "PARENT", "ZONE", "LANGUAGE", ""), rows)
-    answer(as_json, text, tenants=[_tenant_json(each) for each in found])
+    request = pb.ListTenantsRequest(
+        parent_id=parent, tag=tag, edition=edition, archived=archived, text=text, **page(limit, page_token)
+    )
+    answer = office.read(request, pb.ListTenantsResponse)
+    rows = [
+        (
+            t.id,
+            shown(t, "name"),
+            shown(t, "parent_id"),
+            t.zone,
+            shown(t, "language"),
+            "erased" if t.HasField("erased_at") else "archived" if t.HasField("archived_at") else "",
+        )
+        for t in answer.tenants
+    ]
+    office.show(answer, table(("TENANT", "NAME", "PARENT", "ZONE", "LANGUAGE", ""), rows) + more(answer))
 
 
 @app.command()
-@told
-def show(tenant: TenantId, store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
+@reading
+def show(office: Office, tenant: TenantId) -> None:
     """A tenant, and the entitlement record that the sidecars get."""
-    with open_store(store).reading() as conn:
-        found = tenants.get_tenant(conn, tenant)
-        record = _record(conn, tenant)
-    answer(as_json, _readable(found, record), tenant=_tenant_json(found), record=_record_json(record))
+    answer = office.read(pb.GetTenantRequest(id=tenant), pb.GetTenantResponse)
+    office.show(answer, _readable(answer))
 
 
-def _record(conn: Connection, tenant: str) -> Record:
-    e = schema.entitlement
-    return records.decode(conn.scalars(select(e.c.record).where(e.c.tenant_id == tenant)).one())
-
-
-def _tenant_json(tenant: Tenant) -> dict[str, Any]:
-    return {
-        "id": tenant.id,
-        "parent": tenant.parent_id,
-        "zone": tenant.zone,
-        "language": tenant.language,
-        "tags": tenant.tags,
-        "edition": tenant.edition,
-        "created_at": moment(tenant.created_at),
-        "archived_at": moment(tenant.archived_at),
-    }
-
-
-def _record_json(record: Record) -> dict[str, Any]:
-    return {
-        "revision": record.revision,
-        "edition": record.edition,
-        "holder": record.holder_id or None,
-        "blocks": [{"name": b.name, "from": moment(b.starts_at), "until": moment(b.ends_at)} for b in record.blocks],
-        "grants": [
-            {
-                "key": g.key,
-                "starts_at": moment(g.starts_at),
-                "ends_at": moment(g.ends_at),
-                "trial": g.trial,
-                "amount": limit(g.amount),
-                "users": limit(g.users),
-                "source": g.source,
-            }
-            for g in record.grants
-        ],
-        "usage": {
-            key: {"units": used.units, "seats": [{"tenant": s.tenant_id, "user": s.user_id} for s in used.seats]}
-            for key, used in record.usage.items()
-        },
-        "account": account_json(record.account) if record.account else None,
-    }
-
-
-def _readable(tenant: Tenant, record: Record) -> str:
+def _readable(answer: pb.GetTenantResponse) -> str:
     facts = {
-        "parent": tenant.parent_id,
-        "shares the services of": record.holder_id,
-        "zone": tenant.zone,
-        "language": tenant.language,
-        "tags": ", ".join(tenant.tags),
-        "edition": record.edition,
-        "archived": moment(tenant.archived_at),
-        "revision": record.revision,
+        "name": answer.tenant.name,
+        "parent": answer.tenant.parent_id,
+        "shares the services of": answer.record.holder_id,
+        "plan": answer.plan_id,
+        "zone": answer.tenant.zone,
+        "language": answer.tenant.language,
+        "tags": ", ".join(answer.tenant.tags),
+        "contacts": ", ".join(answer.tenant.contacts),
+        "edition": answer.record.edition,
+        "archived": shown(answer.tenant, "archived_at", absent=""),
+        "may be erased from": shown(answer.tenant, "erase_after", absent=""),
+        "erased": shown(answer.tenant, "erased_at", absent=""),
+        "version": answer.tenant.version,
+        "revision": answer.record.revision,
     }
-    head = "\n".join([tenant.id, *(f"  {name}: {value}" for name, value in facts.items() if value)])
-    blocks = [(b.name, moment(b.starts_at), moment(b.ends_at) or "lifted") for b in record.blocks]
-    grants = [_grant_row(g) for g in _record_json(record)["grants"]]
-    used = [(key, u.units, ", ".join(s.user_id for s in u.seats)) for key, u in record.usage.items()]
+    head = "\n".join([answer.tenant.id, *(f"  {name}: {value}" for name, value in facts.items() if value)])
+    blocks = [(b.name, shown(b, "starts_at"), shown(b, "ends_at", absent="lifted"), _cascade(b)) for b in answer.blocks]
+    grants = [_grant(g) for g in answer.record.grants]
+    used = [(u.key, u.units, ", ".join(s.user_id for s in u.seats)) for u in answer.record.usage]
     parts = (
-        (("BLOCK", "FROM", "UNTIL"), blocks),
+        (("BLOCK", "FROM", "UNTIL", ""), blocks),
         (("KEY", "FROM", "UNTIL", "AMOUNT", "USERS", "", "SOURCE"), grants),
         (("USED", "UNITS", "SEATS"), used),
     )
     return "\n\n".join([head, *(table(header, rows) for header, rows in parts if rows)])
 
 
-def _grant_row(grant: dict[str, Any]) -> tuple[object, ...]:
-    numbers = ("-" if grant[name] is None else grant[name] for name in ("amount", "users"))
-    trial = "trial" if grant["trial"] else ""
-    return (grant["key"], grant["starts_at"], grant["ends_at"] or "no end", *numbers, trial, grant["source"])
+def _cascade(block: pb.TenantBlock) -> str:
+    return "cascades" if block.cascade else ""
+
+
+def _grant(grant: record_pb.Grant) -> tuple[object, ...]:
+    value = plain(grant)
+    until = format_instant(grant.ends_at) if grant.HasField("ends_at") else "no end"
+    limits = (_limit(value["amount"]), _limit(value["users"]))
+    trial = "trial" if grant.trial else ""
+    return (grant.key, format_instant(grant.starts_at), until, *limits, trial, grant.source)
+
+
+def _limit(value: dict[str, object] | None) -> object:
+    return "-" if value is None else "unlimited" if value["unlimited"] else value["count"]

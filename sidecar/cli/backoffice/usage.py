@@ -3,109 +3,110 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
-from sidecar.cli.backoffice.common import (
-    DEFAULT_STORE,
-    AsJson,
-    At,
-    StorePath,
-    TenantId,
-    answer,
-    app_of,
-    now_or,
-    table,
-    told,
-)
-from sync.store.db import open_store
-from sync.store.usage import Absolute, Change, Delta, SeatChange, Seats, adjust_usage, list_usage
+from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as ask_pb
+from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
+from sidecar.cli.backoffice.common import TenantId, app_of, table
+from sidecar.cli.backoffice.office import Office, reading, writing
+from sidecar.core.errors import InvalidRequest
 
 app = app_of("usage", "Usage: units and seats that exist.")
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="What is counted: fixed_desk, layout_designer...")]
 Users = Annotated[list[str], typer.Argument(metavar="USER...", help="In order of assignment.")]
-Once = Annotated[str | None, typer.Option("--idempotency-key", help="The same key with the same content is done once.")]
 
 
 @app.command("set")
-@told
-def set_(
-    tenant: TenantId,
-    key: Key,
-    units: Annotated[int, typer.Argument(min=0)],
-    once: Once = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
-) -> None:
+@writing
+def set_(office: Office, tenant: TenantId, key: Key, units: Annotated[int, typer.Argument(min=0)]) -> None:
     """So many units exist, as counted."""
-    _adjust(store, tenant, key, Absolute(units=units), once, at, as_json)
+    _change(office, pb.ChangeUsageRequest(tenant_id=tenant, key=key, absolute=units))
 
 
 @app.command()
-@told
+@writing
 def adjust(
+    office: Office,
     tenant: TenantId,
     key: Key,
     by: Annotated[int, typer.Option(help="So many more, or, negative, fewer.")],
-    once: Once = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
 ) -> None:
     """More or fewer units exist than before."""
-    _adjust(store, tenant, key, Delta(units=by), once, at, as_json)
+    _change(office, pb.ChangeUsageRequest(tenant_id=tenant, key=key, delta=by))
 
 
 @app.command()
-@told
-def assign(
-    tenant: TenantId,
-    key: Key,
-    users: Users,
-    once: Once = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
-) -> None:
+@writing
+def assign(office: Office, tenant: TenantId, key: Key, users: Users) -> None:
     """Users get seats, after those who hold one; one who holds a seat keeps its place."""
-    _adjust(store, tenant, key, _seats(users, held=True), once, at, as_json)
+    _change(office, pb.ChangeUsageRequest(tenant_id=tenant, key=key, seats=_seats(users, held=True)))
 
 
 @app.command()
-@told
-def revoke(
-    tenant: TenantId,
-    key: Key,
-    users: Users,
-    once: Once = None,
-    store: StorePath = DEFAULT_STORE,
-    at: At = None,
-    as_json: AsJson = False,
-) -> None:
+@writing
+def revoke(office: Office, tenant: TenantId, key: Key, users: Users) -> None:
     """Users lose their seats."""
-    _adjust(store, tenant, key, _seats(users, held=False), once, at, as_json)
+    _change(office, pb.ChangeUsageRequest(tenant_id=tenant, key=key, seats=_seats(users, held=False)))
 
 
-def _seats(users: list[str], *, held: bool) -> Seats:
-    return Seats(changes=tuple(SeatChange(user_id=user, held=held) for user in users))
+def _seats(users: list[str], *, held: bool) -> ask_pb.SeatChanges:
+    return ask_pb.SeatChanges(changes=[ask_pb.SeatChange(user_id=user, held=held) for user in users])
 
 
-def _adjust(store: str, tenant: str, key: str, change: Change, once: str | None, at: str | None, as_json: bool) -> None:
-    once = once or f"cli-{uuid4()}"
-    used = adjust_usage(open_store(store), tenant, key, change, idempotency_key=once, now=now_or(at))
+def _change(office: Office, request: pb.ChangeUsageRequest) -> None:
+    answer = office.write(request, pb.ChangeUsageResponse)
+    used = answer.usage
     seats = f", seats {', '.join(used.seats)}" if used.seats else ""
-    text = f"{tenant} has {used.units} of {key}{seats} (revision {used.revision})"
-    answer(as_json, text, units=used.units, seats=used.seats, revision=used.revision)
+    office.show(answer, f"{request.tenant_id} has {used.units} of {used.key}{seats} (revision {answer.revision})")
 
 
 @app.command()
-@told
-def show(tenant: TenantId, store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
+@writing
+def reconcile(
+    office: Office,
+    tenant: TenantId,
+    counted: Annotated[list[str] | None, typer.Argument(metavar="KEY=UNITS...", help="What Desking counted.")] = None,
+    seat: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=USER", help="A user who holds a seat, in order; may be repeated.")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="What is not named does not exist.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the differences.")] = False,
+) -> None:
+    """Holds what is on record against Desking's own count, tells the differences, and takes the count over."""
+    counts: dict[str, pb.UsageCount] = {}
+    for key, units in (_split("counted", each) for each in counted or ()):
+        counts.setdefault(key, pb.UsageCount(key=key)).units = _units(units)
+    for key, user in (_split("seat", each) for each in seat or ()):
+        counts.setdefault(key, pb.UsageCount(key=key)).seats.append(user)
+    request = pb.ReconcileUsageRequest(tenant_id=tenant, counts=counts.values(), complete=complete, dry_run=dry_run)
+    answer = office.write(request, pb.ReconcileUsageResponse)
+    rows = [
+        (d.key, d.units_before, d.units_after, ", ".join(d.seats_removed) or "-", ", ".join(d.seats_added) or "-")
+        for d in answer.differences
+    ]
+    told = table(("KEY", "ON RECORD", "COUNTED", "SEATS GONE", "SEATS NEW"), rows) if rows else "no difference"
+    office.show(answer, told)
+
+
+def _split(field: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise InvalidRequest(field, f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _units(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise InvalidRequest("counted", f"{text!r} is not a number of units")
+    return int(text)
+
+
+@app.command()
+@reading
+def show(office: Office, tenant: TenantId) -> None:
     """What exists at a tenant itself; `deskgate tenant show` of a pool's owner shows the pool."""
-    with open_store(store).reading() as conn:
-        found = list_usage(conn, tenant)
-    text = table(("KEY", "UNITS", "SEATS"), [(key, used.units, ", ".join(used.seats)) for key, used in found.items()])
-    answer(as_json, text, usage={key: {"units": used.units, "seats": used.seats} for key, used in found.items()})
+    answer = office.read(pb.GetUsageRequest(tenant_id=tenant), pb.GetUsageResponse)
+    rows = [(u.key, u.units, ", ".join(u.seats)) for u in answer.usage]
+    office.show(answer, table(("KEY", "UNITS", "SEATS"), rows))
