@@ -146,14 +146,14 @@ def test_an_empty_option_takes_away(run: Run) -> None:
 
 def test_tenants_are_shown_readably(demo: Run) -> None:
     assert "acme-labs   -     acme" in demo("tenant list").stdout
-    for tenant, words in (
+    for tenant_id, words in (
         ("umbrella", ("fixed_desk", "order:5", "USED")),
         ("acme-labs", ("shares the services of: acme",)),
         ("wonka", ("operator", "lifted")),
         ("globex", ("trial",)),
         ("vandelay", ("no end",)),
     ):
-        shown = demo(f"tenant show {tenant}").stdout
+        shown = demo(f"tenant show {tenant_id}").stdout
         assert all(word in shown for word in words), shown
 
 
