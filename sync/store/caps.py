@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from sidecar.core.calendar import format_instant
@@ -14,11 +15,19 @@ DESKS: Final = frozenset({"fixed_desk", "shared_desk"})
 """The keys whose sum an edition caps."""
 
 
-def refuse_over_cap(edition: str, cap: int, lines: Iterable[Line], since: Instant) -> None:
-    """Refused, EDITION_CAP_EXCEEDED, where lines grant more desks than the cap at some instant from `since` on."""
-    desks = [g for g in grants_of(lines) if g.key in DESKS and g.ends_at > since]
+def refuse_over_cap(
+    edition: str, cap: int, lines: Iterable[Line], since: Instant, *, before: Iterable[Line] | None = None
+) -> None:
+    """Refused, EDITION_CAP_EXCEEDED, where lines grant more desks than the cap at some instant from `since` on.
+
+    With `before`, what they were: only where they grant more than then. A cap that was lowered does not stand in the
+    way of what adds no desk.
+    """
+    desks = _desks(lines, since)
+    were = None if before is None else _desks(before, since)
     for instant in sorted({max(since, g.starts_at) for g in desks}):
-        if _passes(cap, desks, instant):
+        total = _total(desks, instant)
+        if total > cap and (were is None or total > _total(were, instant)):
             raise Refused(
                 "EDITION_CAP_EXCEEDED",
                 f"from {format_instant(instant)} there would be more than the {cap} desks of edition {edition}:"
@@ -26,10 +35,10 @@ def refuse_over_cap(edition: str, cap: int, lines: Iterable[Line], since: Instan
             )
 
 
-def _passes(cap: int, desks: Sequence[Grant], instant: Instant) -> bool:
-    total = 0
-    for amount in (g.amount for g in desks if g.starts_at <= instant < g.ends_at and g.amount is not None):
-        if not isinstance(amount, int):
-            return True
-        total += amount
-    return total > cap
+def _desks(lines: Iterable[Line], since: Instant) -> list[Grant]:
+    return [g for g in grants_of(lines) if g.key in DESKS and g.ends_at > since]
+
+
+def _total(desks: Iterable[Grant], instant: Instant) -> float:
+    held = (g.amount for g in desks if g.starts_at <= instant < g.ends_at and g.amount is not None)
+    return sum(amount if isinstance(amount, int) else inf for amount in held)

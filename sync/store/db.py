@@ -84,10 +84,12 @@ class Writing:
         if subtree:
             self._touched |= lineage.descendants(self.conn, tenant_id)
 
-    def touch_many(self, tenant_ids: Iterable[str]) -> None:
-        """Marks tenants, and their pools' owners, set by set."""
+    def touch_many(self, tenant_ids: Iterable[str], *, subtree: bool = False) -> None:
+        """Marks tenants, and their pools' owners, set by set; with `subtree` all below them."""
         for chunk in lineage.chunks(tenant_ids):
             self._touched.update(chunk, lineage.holders(self.conn, chunk))
+            if subtree:
+                self._touched |= lineage.below(self.conn, chunk)
 
     def touch_new(self, tenant_ids: Iterable[str]) -> None:
         """Marks tenants that had no record until now."""

@@ -30,7 +30,7 @@ PA: Final = schema.plan_assignment
 PL: Final = schema.plan_line
 
 _ids: BindParameter[Any] = bindparam("ids", expanding=True)
-LINES: Final = (
+_LINES: Final = (
     select(
         L,
         O.c.tenant_id,
@@ -40,9 +40,10 @@ LINES: Final = (
     )
     .join(O, O.c.id == L.c.order_id)
     .join(V, (V.c.product_id == L.c.product_id) & (V.c.version == L.c.product_version))
-    .where(O.c.tenant_id.in_(_ids))
     .order_by(L.c.id)
 )
+LINES: Final = _LINES.where(O.c.tenant_id.in_(_ids))
+LINES_OF_ORDERS: Final = _LINES.where(L.c.order_id.in_(_ids))
 ACCOUNTS: Final = select(A).where(A.c.tenant_id.in_(_ids))
 PLAN_LINES: Final = (
     select(PL, PA.c.tenant_id, PA.c.plan_id, PA.c.starts_at, PA.c.ends_at, V.c.doc)
@@ -107,6 +108,15 @@ def lines(conn: Connection, ids: Collection[str]) -> Mapping[str, list[Line]]:
     found: dict[str, list[Line]] = defaultdict(list)
     for row in conn.execute(LINES, {"ids": ids}):
         found[row.tenant_id].append(_line(row))
+    return found
+
+
+def lines_of_orders(conn: Connection, ids: Iterable[int]) -> Mapping[int, list[Line]]:
+    """Order to its lines, oldest first."""
+    found: dict[int, list[Line]] = defaultdict(list)
+    for chunk in chunks(ids):
+        for row in conn.execute(LINES_OF_ORDERS, {"ids": chunk}):
+            found[row.order_id].append(_line(row))
     return found
 
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, or_, select
 
 from sync.store import schema
+
+Id = TypeVar("Id", str, int)
 
 CHUNK: Final = 500
 """Tenants that one query names."""
@@ -44,7 +46,7 @@ EDITIONS: Final = (
     .where(O.c.tenant_id.in_(select(_UP.c.id)), O.c.edition.is_not(None), counts())
     .order_by(O.c.id)
 )
-_below = select(T.c.id).where(T.c.parent_id == bindparam("id")).cte("down", recursive=True)
+_below = select(T.c.id).where(T.c.parent_id.in_(bindparam("ids", expanding=True))).cte("down", recursive=True)
 _DOWN: Final = _below.union(select(T.c.id).join(_below, T.c.parent_id == _below.c.id))
 DESCENDANTS: Final = select(_DOWN.c.id)
 
@@ -69,7 +71,7 @@ class Node:
 Nodes = Mapping[str, Node]
 
 
-def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+def chunks(ids: Iterable[Id]) -> Iterator[list[Id]]:
     """Ids, so many at a time as one query may name."""
     rest = iter(ids)
     while chunk := list(islice(rest, CHUNK)):
@@ -124,7 +126,12 @@ def ancestors(conn: Connection, tenant_id: str) -> list[str]:
 
 def descendants(conn: Connection, tenant_id: str) -> set[str]:
     """Everyone below a tenant."""
-    return set(conn.scalars(DESCENDANTS, {"id": tenant_id}))
+    return below(conn, [tenant_id])
+
+
+def below(conn: Connection, ids: Collection[str]) -> set[str]:
+    """Everyone below some of these tenants."""
+    return set(conn.scalars(DESCENDANTS, {"ids": ids}))
 
 
 def edition_of(conn: Connection, tenant_id: str) -> str | None:

@@ -1,149 +1,126 @@
-"""Orders on record (domain.md 3): placed whole or refused, never edited."""
+"""Placing orders and voiding them (domain.md 3): each whole or refused, on record for good, never edited."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert
 
-from sidecar.core.calendar import zone_of
-from sidecar.core.model import FOREVER, Instant
+from sidecar.core.calendar import format_instant, zone_of
+from sidecar.core.errors import InvalidRequest
+from sidecar.core.model import Instant
 from sync.store import schema
-from sync.store.catalogue import edition_caps, get_product, known_edition
 from sync.store.db import Writing
-from sync.store.holdings import lines_of
-from sync.store.lineage import edition_of
-from sync.store.placing import Ask, History, Kind, LateStart, Outcome, Wanted, place
-from sync.store.tenants import get_tenant
-from sync.store.terms import Line, Term
+from sync.store.errors import Refused
+from sync.store.orderbook import Order, get_order, get_orders, list_orders
+from sync.store.ordering import Judging, OrderAsk, Placed
+from sync.store.placing import Deal, Item, Kind, LateStart
+from sync.store.pricing import checked_note, day_of
+from sync.store.recording import record, record_ends, told_ends
+from sync.store.tenants import present
+from sync.store.terms import Term, in_calendar
+from sync.store.voiding import void
+
+__all__ = [
+    "Deal",
+    "Item",
+    "Order",
+    "OrderAsk",
+    "get_order",
+    "get_orders",
+    "list_orders",
+    "place_order",
+    "place_orders",
+    "void_order",
+]
 
 O: Final = schema.orders  # noqa: E741
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """An order on record. `notices` say what its operator should know; they are told once, when it is placed."""
-
-    id: int
-    tenant_id: str
-    kind: Kind
-    trial: bool
-    edition: str | None
-    placed_at: Instant
-    lines: tuple[Line, ...]
-    notices: tuple[str, ...] = ()
 
 
 def place_order(
     writing: Writing,
     tenant_id: str,
     kind: Kind,
-    products: Mapping[str, int],
+    products: Mapping[str, int | Item],
     *,
     now: Instant,
     term: Term = Term(),  # noqa: B008 - frozen
     trial: bool = False,
     edition: str | None = None,
     late_start: LateStart = LateStart.OWN_START,
+    deal: Deal = Deal(),  # noqa: B008 - frozen
 ) -> Order:
     """Confirms an order at `now`: product id to quantity. Grants at once what it says, from when it says.
 
-    Refused with a code of domain.md 3, or UNKNOWN_TENANT, UNKNOWN_PRODUCT, UNKNOWN_EDITION.
+    Raises InvalidRequest, or Refused with a code of domain.md 3, or UNKNOWN_TENANT, TENANT_ARCHIVED, TENANT_ERASED,
+    UNKNOWN_PRODUCT, UNKNOWN_EDITION, NOTHING_TO_DOWNGRADE.
     """
-    conn = writing.conn
-    tenant = get_tenant(conn, tenant_id)
-    lines = lines_of(conn, tenant_id)
-    history = History(
-        lines=lines, edition=edition_of(conn, tenant_id), zone=zone_of(tenant.zone), caps=edition_caps(conn)
-    )
-    ask = Ask(
+    ask = OrderAsk(
+        tenant_id=tenant_id,
         kind=kind,
-        lines=tuple(_wanted(conn, product_id, quantity) for product_id, quantity in products.items()),
+        products=products,
         term=term,
         trial=trial,
-        edition=known_edition(conn, edition),
+        edition=edition,
         late_start=late_start,
+        deal=deal,
     )
-    outcome = place(ask, history, now=now)
-    writing.touch(tenant_id, subtree=not lines or edition is not None)
-    return _record(writing, tenant_id, ask, outcome, now)
+    (placed,) = place_orders(writing, [ask], now=now)
+    if not isinstance(placed, Order):
+        raise placed
+    return placed
 
 
-def _wanted(conn: Connection, product_id: str, quantity: int) -> Wanted:
-    product, version = get_product(conn, product_id)
-    return Wanted(product=product, product_version=version, quantity=quantity)
+def place_orders(writing: Writing, asks: Sequence[OrderAsk], *, now: Instant) -> list[Order | Refused | InvalidRequest]:
+    """Confirms many orders, one after the other; for each the order, or why it was not placed, as `place_order`."""
+    judging = Judging(writing.conn, asks)
+    judged = [_judged(judging, ask, now) for ask in asks]
+    placed = [each for each in judged if isinstance(each, Placed)]
+    recorded = iter(record(writing, placed) if placed else ())
+    return [next(recorded) if isinstance(each, Placed) else each for each in judged]
 
 
-def _record(writing: Writing, tenant_id: str, ask: Ask, outcome: Outcome, now: Instant) -> Order:
-    conn = writing.conn
-    order_id = conn.scalars(
-        insert(O)
-        .values(
-            tenant_id=tenant_id,
-            kind=ask.kind.value,
-            status="trial" if ask.trial else "paid",
-            edition=ask.edition,
-            placed_at=now,
-            starts_at=min(line.starts_at for line in outcome.lines),
-            operator=writing.by.operator,
-        )
-        .returning(O.c.id)
-    ).one()
-    conn.execute(insert(schema.order_line), [_row(order_id, line) for line in outcome.lines])
-    writing.audit(
-        "order.place",
-        f"order:{order_id}",
-        tenant_id=tenant_id,
-        after={"kind": ask.kind.value, "lines": {x.product.id: x.quantity for x in outcome.lines}},
-    )
-    if outcome.ends:
-        ends = [{"line_id": line_id, "order_id": order_id, "at": at} for line_id, at in outcome.ends.items()]
-        conn.execute(insert(schema.line_end), ends)
-    return Order(
-        id=order_id,
-        tenant_id=tenant_id,
-        kind=ask.kind,
-        trial=ask.trial,
-        edition=ask.edition,
-        placed_at=now,
-        lines=tuple(x for x in lines_of(conn, tenant_id) if x.order_id == order_id),
-        notices=outcome.notices,
-    )
+def _judged(judging: Judging, ask: OrderAsk, now: Instant) -> Placed | Refused | InvalidRequest:
+    try:
+        return judging.place(ask, now=now)
+    except (Refused, InvalidRequest) as e:
+        return e
 
 
-def _row(order_id: int, line: Line) -> dict[str, object]:
-    return {
-        "order_id": order_id,
-        "product_id": line.product.id,
-        "product_version": line.product_version,
-        "quantity": line.quantity,
-        "starts_at": line.starts_at,
-        "ends_at": None if line.ends_at == FOREVER else line.ends_at,
-        "anchor": line.anchor,
-        "trial_until": line.trial_until,
+def void_order(
+    writing: Writing, order_id: int, *, now: Instant, void_at: Instant | None = None, note: str = ""
+) -> Order:
+    """Ends a mistaken order from an instant on, by an order of kind VOID; it restores nothing. Again only earlier.
+
+    `void_at` None: at `now`. Raises InvalidRequest, or Refused: UNKNOWN_ORDER, TENANT_ERASED, NOT_VOIDABLE,
+    ALREADY_VOID.
+    """
+    in_calendar("at", now)
+    order = get_order(writing.conn, order_id)
+    zone = zone_of(present(writing.conn, order.tenant_id).zone)
+    at = now if void_at is None else void_at
+    ends = void(order.id, order.kind, order.lines, order.void_at, at)
+    writing.touch(order.tenant_id, subtree=True)
+    values = {
+        "tenant_id": order.tenant_id,
+        "kind": Kind.VOID.value,
+        "status": "void",
+        "placed_at": now,
+        "starts_at": at,
+        "voids": order.id,
+        "void_at": at,
+        "purchased_on": day_of(now, zone),
+        "note": checked_note("note", note),
+        "operator": writing.by.operator,
     }
-
-
-def list_orders(conn: Connection, tenant_id: str) -> list[Order]:
-    """A tenant's orders, oldest first. Refused: UNKNOWN_TENANT."""
-    get_tenant(conn, tenant_id)
-    lines = _by_order(lines_of(conn, tenant_id))
-    return [
-        Order(
-            id=row.id,
-            tenant_id=row.tenant_id,
-            kind=Kind(row.kind),
-            trial=row.status == "trial",
-            edition=row.edition,
-            placed_at=row.placed_at,
-            lines=tuple(lines[row.id]),
-        )
-        for row in conn.execute(select(O).where(O.c.tenant_id == tenant_id).order_by(O.c.id))
-    ]
-
-
-def _by_order(lines: Iterable[Line]) -> Mapping[int, Sequence[Line]]:
-    return {order_id: list(group) for order_id, group in groupby(lines, key=lambda line: line.order_id)}
+    void_id = writing.conn.scalars(insert(O).values(values).returning(O.c.id)).one()
+    record_ends(writing.conn, {void_id: ends})
+    writing.audit(
+        "order.void",
+        f"order:{order.id}",
+        tenant_id=order.tenant_id,
+        before={"void_at": None if order.void_at is None else format_instant(order.void_at)},
+        after={"void_at": format_instant(at), "by": void_id, "note": note, "ended": told_ends(ends)},
+    )
+    return get_order(writing.conn, void_id)

@@ -61,7 +61,10 @@ class Feature(_Document):
 
 
 class Product(_Document):
-    """What is sold. `application`, its published version and type: what the product is made of."""
+    """What is sold. `application`, its published version and type: what the product is made of.
+
+    `downgrade`: whether a running term of it may be lowered, at once or from its end on.
+    """
 
     id: Name
     name: str = ""
@@ -73,6 +76,12 @@ class Product(_Document):
     trial_license_template: tuple[TemplateEntry, ...] = ()
     license_template: tuple[TemplateEntry, ...] = ()
     features: tuple[Feature, ...] = ()
+    downgrade: Literal["refused", "at_once", "at_end"] = "refused"
+
+    @property
+    def billing_months(self) -> int:
+        """How long a billing period is."""
+        return _MONTHS[self.billing]
 
     @model_validator(mode="after")
     def _grants_something(self) -> Product:
@@ -81,6 +90,9 @@ class Product(_Document):
         if self.trial_license_template and not self.trial:
             raise ValueError("trial_license_template needs a trial period")
         return self
+
+
+_MONTHS: Final[Mapping[str, int]] = {"monthly": 1, "quarterly": 3, "annual": 12}
 
 
 def product_of(document: object) -> Product:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
+from sidecar.core.model import Instant
 from sync.store import lineage, schema
 
 T: Final = schema.tenant
@@ -15,6 +16,7 @@ L: Final = schema.order_line
 P: Final = schema.payment
 PLAN: Final = schema.plan
 N: Final = schema.notice
+_void: Final = schema.orders.alias("void")
 Conditions = list[ColumnElement[bool]]
 
 
@@ -39,12 +41,28 @@ def tenant_ids(
 
 
 def order_ids(
-    conn: Connection, *, after: int, limit: int, tenant_id: str = "", kind: str = "", product_id: str = ""
+    conn: Connection,
+    *,
+    after: int,
+    limit: int,
+    tenant_id: str = "",
+    kind: str = "",
+    product_id: str = "",
+    placed_from: Instant | None = None,
+    placed_until: Instant | None = None,
+    voided: bool | None = None,
 ) -> list[int]:
-    """Orders by number; `product_id`: those that buy it."""
+    """Orders by number; `product_id`: those that buy it; `voided`: whether a VOID names them."""
     conditions = _equal(O.c.tenant_id, tenant_id) + _equal(O.c.kind, kind)
     if product_id:
         conditions.append(O.c.id.in_(select(L.c.order_id).where(L.c.product_id == product_id)))
+    if placed_from is not None:
+        conditions.append(O.c.placed_at >= placed_from)
+    if placed_until is not None:
+        conditions.append(O.c.placed_at < placed_until)
+    if voided is not None:
+        named = exists().where(_void.c.voids == O.c.id)
+        conditions.append(named if voided else ~named)
     return _page(conn, O.c.id, conditions, after, limit)
 
 

@@ -102,16 +102,33 @@ def end_of(text: str, zone: ZoneInfo) -> Instant:
         raise InvalidRequest("ends", f"{text} is past the calendar: say that the term is perpetual") from e
 
 
-def counted_from(start: Instant, anchor: Instant, length: Period, zone: ZoneInfo) -> tuple[Instant, Instant]:
-    """The end of a term of `length`, and the anchor it was counted from: `anchor` if `start` is on it, else `start`."""
-    if not length.months:
-        return add_period(start, length, zone), anchor
+def counted_from(start: Instant, anchor: Instant, length: Period, zone: ZoneInfo) -> Instant:
+    """The end of a term of `length` that begins at `start`, counted from its anchor.
+
+    Raises InvalidRequest where it would pass the calendar's end.
+    """
+    months = _months_between(anchor, start, zone) or 0
+    end = add_period(anchor, Period(months=months + length.months, days=length.days), zone)
+    if end > LATEST:
+        raise InvalidRequest("term", "it would end past the year 9999: say that it is perpetual")
+    return end
+
+
+def anchor_of(start: Instant, anchor: Instant, zone: ZoneInfo) -> Instant:
+    """The anchor of a term: `anchor` if `start` is some months after it, else `start` itself."""
+    return start if _months_between(anchor, start, zone) is None else anchor
+
+
+def _months_between(anchor: Instant, start: Instant, zone: ZoneInfo) -> int | None:
+    """k, where `start` is `anchor` + k months."""
+    if start == anchor:
+        return 0
     begun, first = to_local(start, zone), to_local(anchor, zone)
     near = (begun.year - first.year) * 12 + begun.month - first.month
     for k in (near, near - 1, near + 1):
         if k >= 0 and add_period(anchor, Period(months=k), zone) == start:
-            return add_period(anchor, Period(months=k + length.months), zone), anchor
-    return add_period(start, length, zone), start
+            return k
+    return None
 
 
 def grants_of(lines: Iterable[Line]) -> tuple[Grant, ...]:

@@ -1,0 +1,79 @@
+"""What an order comes to (domain.md 3): new lines, ended ones and a total, or a refusal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from sidecar.core.errors import InvalidRequest
+from sidecar.core.model import Instant
+from sync.store.caps import refuse_over_cap
+from sync.store.placing import Ask, History, Kind, Outcome, new, renew
+from sync.store.prices import PriceList
+from sync.store.pricing import priced, total_of
+from sync.store.raising import downgrade, upgrade
+from sync.store.terms import Line, in_calendar, limit_of
+
+MOST_GRANTED: Final = 2**53
+
+PLACERS: Final[Mapping[Kind, Callable[[Ask, History, Instant], Outcome]]] = {
+    Kind.NEW: new,
+    Kind.RENEW: renew,
+    Kind.UPGRADE: upgrade,
+    Kind.DOWNGRADE: downgrade,
+}
+
+
+def place(ask: Ask, history: History, *, now: Instant) -> Outcome:
+    """What the order comes to when confirmed at `now`. Raises Refused with a code of domain.md 3, or InvalidRequest."""
+    in_calendar("at", now)
+    _check_shape(ask)
+    outcome = PLACERS[ask.kind](ask, history, now)
+    _check_sizes(outcome.lines)
+    _check_cap(ask, history, outcome)
+    edition = ask.edition or history.edition
+    prices = history.prices.get(edition or "", PriceList())
+    lines = priced(outcome.lines, ask.items, ask.deal, prices, history.zone)
+    return replace(outcome, lines=lines, total=total_of(lines, ask.deal))
+
+
+def _check_shape(ask: Ask) -> None:
+    if ask.kind is Kind.VOID:
+        raise InvalidRequest("kind", "a VOID names the order that it ends: use `deskgate order void`")
+    if ask.trial and ask.kind is not Kind.NEW:
+        raise InvalidRequest("status", "only a NEW order can be a trial: buy with NEW what was tried")
+    if not ask.lines and not (ask.kind is Kind.UPGRADE and ask.edition):
+        raise InvalidRequest("lines", "at least one product is needed")
+    ids = [wanted.product.id for wanted in ask.lines]
+    if len(set(ids)) < len(ids):
+        raise InvalidRequest("lines", "a product may stand in one line only: add the quantities up")
+
+
+def _check_sizes(lines: Iterable[Line]) -> None:
+    for line in lines:
+        for entry in (*line.product.license_template, *line.product.trial_license_template):
+            for number, calculation in (
+                (entry.amount, entry.amount_calculation),
+                (entry.users, entry.users_calculation),
+            ):
+                granted = limit_of(number, calculation, line.quantity)
+                if isinstance(granted, int) and granted > MOST_GRANTED:
+                    problem = f"{line.quantity} of {line.product.id} would grant more than 2^53 of {entry.name}"
+                    raise InvalidRequest("quantity", problem)
+
+
+def _check_cap(ask: Ask, history: History, outcome: Outcome) -> None:
+    """Of an edition that the order names all desks are judged; of the one there is, only desks that are added."""
+    name = ask.edition or history.edition
+    if name is None:
+        return
+    first = min(x.starts_at for x in outcome.lines)
+    kept = ended(history.lines, outcome.ends)
+    before = None if ask.edition else (*history.lines, *history.others)
+    refuse_over_cap(name, history.caps[name], (*kept, *outcome.lines, *history.others), first, before=before)
+
+
+def ended(lines: Iterable[Line], ends: Mapping[int, Instant]) -> tuple[Line, ...]:
+    """Lines with some of them ended, where that is earlier than they end already."""
+    return tuple(replace(x, ended_at=min(x.ended_at, ends[x.id])) if x.id in ends else x for x in lines)
