@@ -5,14 +5,19 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import platform
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sidecar.core.calendar import format_instant
 from sidecar.core.model import SECOND, Instant
+
+if TYPE_CHECKING:
+    from sidecar.settings import Settings
+    from sidecar.state.clock import Settlement
 
 app = typer.Typer(no_args_is_help=True, help="Show and settle the instant that a sidecar decides by.")
 
@@ -49,6 +54,9 @@ def show(state_dir: StateDir = None, as_json: AsJson = False) -> None:
 def settle(
     state_dir: StateDir = None,
     by: Annotated[str, typer.Option("--by", help="Who says so; else the user at the terminal.")] = "",
+    store: Annotated[
+        str | None, typer.Option("--store", help="The store whose audit trail tells of it; else as the settings say.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the machine's clock as right, after it was wrong and has been corrected.
@@ -59,7 +67,10 @@ def settle(
     from sidecar.state.settling import settle
 
     configure(log_format="console", level="warning")
-    done = settle(_state(state_dir), by=by or _user())
+    settings = _settings(state_dir, store)
+    done = settle(settings.state_dir, by=by or _user())
+    if done.after < done.before and (problem := _audit(settings, done)):
+        typer.echo(f"the audit trail does not tell of it, only the state directory's log does: {problem}", err=True)
     if as_json:
         told = {"before": format_instant(done.before), "after": format_instant(done.after), "by": done.by}
         typer.echo(json.dumps(told))
@@ -73,11 +84,30 @@ def _told(before: Instant, after: Instant) -> str:
     return f"settled: it was {format_instant(before)}, now is {format_instant(after)}"
 
 
+def _audit(settings: Settings, done: Settlement) -> str:
+    """Tells the store's audit trail of a settlement; why it could not be, or nothing."""
+    from sidecar.core.errors import DeskgateError
+    from sync.store.audit import By
+    from sync.store.db import open_store
+
+    told = ({"now": format_instant(instant)} for instant in (done.before, done.after))
+    try:
+        with open_store(settings.store_path).writing(By(operator=f"local:{done.by}", at=done.after)) as writing:
+            writing.audit("clock.settle", f"sidecar:{platform.node()}", before=next(told), after=next(told))
+    except DeskgateError as e:
+        return str(e)
+    return ""
+
+
 def _state(given: Path | None) -> Path:
+    return _settings(given, None).state_dir
+
+
+def _settings(state_dir: Path | None, store: str | None) -> Settings:
     from sidecar.settings import load
 
-    flags = {"state_dir": str(given)} if given else {}
-    return load(flags=flags, environ=os.environ).settings.state_dir
+    given = {"state_dir": str(state_dir) if state_dir else None, "store": store}
+    return load(flags={name: value for name, value in given.items() if value}, environ=os.environ).settings
 
 
 def _user() -> str:
