@@ -202,28 +202,38 @@ def _not_so(
     if tenant.record is not tenant.holder or tenant.record.archived:
         return []
     now = {fact: value for fact, (value, _) in seen(world, tenant, since - 1).items()}
-    waiting = sorted(found, key=lambda e: e.at, reverse=True)
+    days = range(since, until, DAY)
     differing: list[tuple[Instant, Fact]] = []
-    for day in range(since, until, DAY):
-        while waiting and waiting[-1].at <= day:
-            event = waiting.pop()
-            now[_fact(event)] = event.after
-        answered = seen(world, tenant, day)
-        differing += [(day, fact) for fact, value in now.items() if not _alike(fact, value, answered[fact][0])]
+    for instant in sorted({*days, *(e.at for e in found)}):
+        for event in (e for e in found if e.at == instant):
+            _apply(event, now)
+        now.update(dict.fromkeys(_uncounted(now), Used.UNCOUNTED))
+        if instant in days:
+            answered = seen(world, tenant, instant)
+            differing += [(instant, fact) for fact, value in now.items() if not _alike(value, answered[fact][0])]
     return differing
 
 
-def _fact(event: Event) -> Fact:
+def _apply(event: Event, now: dict[Fact, str]) -> None:
     if event.kind in OWN_STATUS:
-        return STATUS
-    if event.kind in STANDINGS.values():
-        return STANDING
-    return ("phase" if event.kind in PHASES.values() else "quota", event.key, event.seats)
+        now[STATUS] = event.after
+    elif event.kind in STANDINGS.values():
+        now[STANDING] = event.after
+    else:
+        now["phase" if event.kind in PHASES.values() else "quota", event.key, event.seats] = event.after
 
 
-def _alike(fact: Fact, value: str, answered: str) -> bool:
-    """Of a quota, no event says that it is not counted any more: that is told as the end of coverage."""
-    return value == answered or (fact[0] == "quota" and Used.UNCOUNTED in (value, answered) and answered != Used.OVER)
+def _uncounted(now: Mapping[Fact, str]) -> Iterator[Fact]:
+    """Where coverage has ended, nothing is counted any more: no other event says so."""
+    for what, name, seats in now:
+        keys = DESKS if name == "desks" else (name,)
+        if what == "quota" and not any(now.get(("phase", key, False)) in ("ACTIVE", "TRIAL") for key in keys):
+            yield what, name, seats
+
+
+def _alike(value: str, answered: str) -> bool:
+    """No event says that usage begins to be counted and is within: that a term starts does."""
+    return value == answered or (value, answered) == (Used.UNCOUNTED, Used.WITHIN)
 
 
 @pytest.mark.timeout(3600)
