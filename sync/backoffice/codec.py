@@ -17,7 +17,7 @@ from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
 from sidecar.core.calendar import LATEST
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, MICROS, SECOND, SINCE_EVER, UNLIMITED, Instant, Limit, Period
-from sync.store.names import checked_name
+from sync.store.names import checked_name, sized_name
 from sync.store.terms import LONGEST, end_of, start_of
 
 T = TypeVar("T")
@@ -45,6 +45,13 @@ def name(field: str, text: str) -> str:
 def name_or_none(field: str, text: str) -> str | None:
     """A name or id; empty: None."""
     return checked_name(field, text) if text else None
+
+
+def as_it_is(field: str, text: str) -> str:
+    """What Desking has named, taken as AdjustUsage takes it, but for NUL, which not every store can hold."""
+    if "\0" in text:
+        raise InvalidRequest(field, "it has a NUL character")
+    return sized_name(field, text)
 
 
 def short(field: str, text: str) -> str:

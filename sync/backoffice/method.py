@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from sidecar.core.calendar import zone_of
+from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
 from sync.backoffice.contract import Call, call_of
 from sync.store.db import Writing
 from sync.store.operators import Role
 from sync.store.tenants import get_tenant
+
+PATH: Final = re.compile(r"[.\[]")
+"""What the steps of a field's path are parted by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,9 @@ class Change(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One call. `secret` names the field of its answer that is told once and kept nowhere."""
+    """One call. `secret` names the field of its answer that is told once and kept nowhere; `fields` the fields of its
+    request that the domain has other names for.
+    """
 
     name: str
     call: Call
@@ -46,6 +53,17 @@ class Method:
     writes: bool
     run: Callable[[Any, Any], Any]
     secret: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, error: InvalidRequest) -> InvalidRequest:
+        """An error that names what is wrong by the request's own field."""
+        known = self.call.request.DESCRIPTOR.fields_by_name
+        root = PATH.split(error.field)[0]
+        if root in known:
+            return error
+        if root in self.fields:
+            return InvalidRequest(self.fields[root], error.problem)
+        return InvalidRequest("request", str(error))
 
 
 def reads(name: str, run: Callable[[View, Any], Any]) -> Method:
@@ -53,6 +71,13 @@ def reads(name: str, run: Callable[[View, Any], Any]) -> Method:
     return Method(name=name, call=call_of(name), role=Role.VIEWER, writes=False, run=run)
 
 
-def writes(name: str, run: Callable[[Change, Any], Any], *, role: Role = Role.OPERATOR, secret: str = "") -> Method:
+def writes(
+    name: str,
+    run: Callable[[Change, Any], Any],
+    *,
+    role: Role = Role.OPERATOR,
+    secret: str = "",
+    fields: Mapping[str, str] | None = None,
+) -> Method:
     """A call that changes something; `run` leaves the answer's revision to the service."""
-    return Method(name=name, call=call_of(name), role=role, writes=True, run=run, secret=secret)
+    return Method(name=name, call=call_of(name), role=role, writes=True, run=run, secret=secret, fields=fields or {})

@@ -49,6 +49,8 @@ class BackOffice:
         message = _read(called, request)
         try:
             return self._write(called, message, identity) if called.writes else self._look(called, message)
+        except InvalidRequest as e:
+            raise called.named(e) from e
         except TYPED:
             raise
         except DeskgateError as e:  # a value that breaks an invariant further down

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from sync.backoffice.method import Method
-from sync.backoffice.methods import audit, operators
+from sync.backoffice.methods import (
+    accounts,
+    audit,
+    editions,
+    notices,
+    operators,
+    orders,
+    plans,
+    products,
+    tenants,
+    usage,
+)
 
-METHODS: Final[Mapping[str, Method]] = {method.name: method for noun in (operators, audit) for method in noun.METHODS}
+NOUNS: Final = (tenants, products, editions, orders, plans, accounts, usage, operators, audit, notices)
+METHODS: Final[Mapping[str, Method]] = {method.name: method for noun in NOUNS for method in noun.METHODS}
 """Every call by its name."""

@@ -708,18 +708,24 @@ class GetOrderResponse(_message.Message):
     def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
 
 class ListOrdersRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "tenant_id", "kind", "product_id")
+    __slots__ = ("page_size", "page_token", "tenant_id", "kind", "product_id", "placed_from", "placed_until", "voided")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    PLACED_FROM_FIELD_NUMBER: _ClassVar[int]
+    PLACED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    VOIDED_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     tenant_id: str
     kind: OrderKind
     product_id: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant_id: _Optional[str] = ..., kind: _Optional[_Union[OrderKind, str]] = ..., product_id: _Optional[str] = ...) -> None: ...
+    placed_from: _timestamp_pb2.Timestamp
+    placed_until: _timestamp_pb2.Timestamp
+    voided: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant_id: _Optional[str] = ..., kind: _Optional[_Union[OrderKind, str]] = ..., product_id: _Optional[str] = ..., placed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., placed_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., voided: _Optional[bool] = ...) -> None: ...
 
 class ListOrdersResponse(_message.Message):
     __slots__ = ("orders", "next_page_token")
