@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "sidecar.cli.backoffice.forecast:forecast",
         "Who will expire, owe, be blocked or over quota, and when.",
     ),
+    "notices": ("sidecar.cli.backoffice.notices:app", "Reminders and notices by e-mail: send, list, retry, preview."),
     "operator": ("sidecar.cli.backoffice.operator:app", "Operators of the back office, and their tokens."),
     "audit": ("sidecar.cli.backoffice.audit:app", "Who changed what, and whether the trail is whole."),
     "backoffice": ("sidecar.cli.backoffice.serve:app", "Serve the back office over gRPC."),

@@ -223,9 +223,8 @@ def failed(writing: Writing, notice_id: int, *, by: str, error: str) -> None:
     _finish(writing, notice_id, _held(by), State.FAILED, (), error, attempts=N.c.attempts + 1)
 
 
-def unaddressed(writing: Writing, notice_id: int) -> None:
-    """There is nobody to send it to."""
-    error = "no contacts: give the tenant one with `deskgate tenant update`, then `deskgate notices retry`"
+def unsendable(writing: Writing, notice_id: int, error: str) -> None:
+    """It cannot even be tried."""
     _finish(writing, notice_id, [N.c.state == State.PENDING.value], State.FAILED, (), error)
 
 
