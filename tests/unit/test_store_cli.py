@@ -6,7 +6,9 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -47,9 +49,18 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
+@cache
+def seeded() -> bytes:
+    with TemporaryDirectory() as folder:
+        store = Path(folder) / "store.db"
+        assert CliRunner().invoke(main, ["demo", "seed", "--at", NOW, "--store", str(store)]).exit_code == 0
+        return store.read_bytes()
+
+
 @pytest.fixture
-def demo(run: Run) -> Run:
-    assert run(f"demo seed --at {NOW}").exit_code == 0
+def demo(run: Run, path: Path) -> Run:
+    path.parent.mkdir()
+    path.write_bytes(seeded())
     return run
 
 
@@ -105,7 +116,7 @@ def test_a_tenant_from_its_creation_to_its_end(run: Run) -> None:
     assert run("tenant create labs --parent acme").stdout == "labs is created (revision 2)\n"
     for command in (
         "tenant update acme --tag c --zone UTC --edition trial --contact b@acme.example --expected-version 1",
-        "tenant block acme fraud --from 2026-01-01 --until 2026-02-01 --cascade",
+        "tenant block acme fraud --from 2026-01-01 --until 2026-01-31 --cascade",
         "tenant block acme operator",
         "tenant unblock acme operator",
         "tenant move labs --root",

@@ -144,8 +144,8 @@ def _reading(desk: Desk, as_json: AsJson = False) -> Office:
 
 
 @given("desk", _desk)
-def _writing(desk: Desk, at: At = None, key: Key = None, as_json: AsJson = False) -> Office:
-    return Office(desk=desk, as_json=as_json, at=at, key=key)
+def _writing(desk: Desk, at: At = None, idempotency_key: Key = None, as_json: AsJson = False) -> Office:
+    return Office(desk=desk, as_json=as_json, at=at, key=idempotency_key)
 
 
 def _with(build: Callable[..., Office]) -> Callable[[Callable[..., None]], Callable[..., None]]:

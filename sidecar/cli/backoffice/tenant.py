@@ -106,8 +106,15 @@ def block(
     office: Office,
     tenant: TenantId,
     name: Annotated[str, typer.Argument(help="Who blocks: operator, fraud, legal...")],
-    start: Annotated[str | None, typer.Option("--from", help="First instant; default: now.")] = None,
-    until: Annotated[str | None, typer.Option(help="First instant after it; default: until lifted.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="A date in the tenant's zone, or an instant; default: now.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="The last date, inclusive, in the tenant's zone; or the first instant after; default: until lifted."
+        ),
+    ] = None,
     cascade: Annotated[
         bool, typer.Option("--cascade", help="Also all that are below, even with their own orders.")
     ] = False,

@@ -12,7 +12,7 @@ from sync.backoffice import codec
 from sync.backoffice.method import Change, View, reads, writes
 from sync.store import catalogue
 from sync.store.operators import Role
-from sync.store.products import Product, TemplateEntry, product_of
+from sync.store.products import Product, TemplateEntry, TrialPeriod, product_of
 
 BILLINGS: Final[Mapping[int, str]] = {
     pb.BILLING_UNSPECIFIED: "annual",
@@ -111,13 +111,17 @@ def product_message(product: Product, version: int = 0) -> pb.Product:
         application_version=product.application_version,
         application_type=product.application_type,
         billing=f"BILLING_{product.billing.upper()}",
-        trial=codec.length_of(product.trial.period) if product.trial else None,
+        trial=_trial(product.trial) if product.trial else None,
         trial_license_template=[_entry(each) for each in product.trial_license_template],
         license_template=[_entry(each) for each in product.license_template],
         features=[each.name for each in product.features],
         downgrade=f"DOWNGRADE_{product.downgrade.upper()}",
         version=version,
     )
+
+
+def _trial(trial: TrialPeriod) -> pb.Length:
+    return pb.Length(count=trial.count, unit=f"LENGTH_UNIT_{trial.unit.upper()}")
 
 
 def _entry(entry: TemplateEntry) -> pb.TemplateEntry:
