@@ -99,9 +99,12 @@ class Cells:
             return ()
         return tuple(found)
 
-    def read(self, column: str, read: Callable[[str, str], T], default: T) -> T:
-        """What `read`, given column and text, makes of it; `default` where there is nothing or it is wrong."""
-        text = self.text(column).strip()
+    def read(self, column: str, read: Callable[[str, str], T], default: T, *, exact: bool = False) -> T:
+        """What `read`, given column and text, makes of it; `default` where there is nothing or it is wrong.
+
+        Blanks around the text are no part of it, unless it is taken as `exact`.
+        """
+        text = self.text(column) if exact else self.text(column).strip()
         if not text:
             return default
         try:

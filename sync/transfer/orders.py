@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
 
 from sidecar.core.calendar import zone_of
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import FOREVER, Instant, Period
 from sync.backoffice import codec
+from sync.store import schema
 from sync.store.db import Writing
-from sync.store.orders import place_order
-from sync.store.placing import MOST, Kind, LateStart
-from sync.store.tenants import get_tenant
+from sync.store.errors import Refused
+from sync.store.lineage import chunks
+from sync.store.names import checked_title
+from sync.store.orders import Deal, Item, Order, OrderAsk, place_orders
+from sync.store.placing import Kind, LateStart
+from sync.store.prices import checked_currency
+from sync.store.pricing import MOST, MOST_PERIODS, checked_date, checked_note
 from sync.store.terms import LONGEST, Term
-from sync.transfer.cells import Cells
+from sync.transfer.cells import UTC, Cells
 from sync.transfer.items import Shape
 
 LINE: Final = ("product", "quantity", "unit_price", "billing_starts", "periods")
@@ -39,7 +47,7 @@ ORDER: Final = (
     "at",
 )
 TOGETHER: Final = "order"
-MOST_PERIODS: Final = 12_000
+COLUMN_OF: Final = {"billing_starts_at": "billing_starts", "billing_periods": "periods", "late_start": "anchor"}
 KINDS: Final = {kind.value: kind for kind in (Kind.NEW, Kind.RENEW, Kind.UPGRADE, Kind.DOWNGRADE)}
 
 
@@ -68,20 +76,19 @@ class DraftOrder:
     trial: bool
     edition: str | None
     anchor: LateStart
-    currency: str
-    coupon: str
-    coupon_amount: int
-    credit: int
-    purchased_on: str
-    note: str
+    deal: Deal
     at: str
 
 
 def read(rows: Sequence[Cells]) -> DraftOrder:
     """An order from its rows. What is wrong is told to their cells."""
     first = rows[0]
-    for row in rows[1:]:
+    products: set[str] = set()
+    for row in rows:
         _same(first, row)
+        if row.text("product") in products:
+            row.problem("product", "it stands in another line of the order already: add the quantities up")
+        products |= {row.text("product")} - {""}
     return DraftOrder(
         tenant_id=first.needed("tenant"),
         kind=first.read("kind", _kind, Kind.NEW),
@@ -93,12 +100,14 @@ def read(rows: Sequence[Cells]) -> DraftOrder:
         trial=first.flag("trial"),
         edition=first.read("edition", codec.name, None),
         anchor=first.read("anchor", _anchor, LateStart.OWN_START),
-        currency=first.text("currency").strip(),
-        coupon=first.read("coupon", codec.short, ""),
-        coupon_amount=first.read("coupon_amount", _amount, 0),
-        credit=first.read("credit", _amount, 0),
-        purchased_on=first.read("purchased_on", codec.day, ""),
-        note=first.read("note", codec.note, ""),
+        deal=Deal(
+            currency=first.read("currency", checked_currency, ""),
+            purchased_on=first.read("purchased_on", checked_date, ""),
+            coupon=first.read("coupon", checked_title, ""),
+            coupon_amount=first.read("coupon_amount", _amount, 0),
+            credit=first.read("credit", _amount, 0),
+            note=first.read("note", checked_note, "", exact=True),
+        ),
         at=first.moment("at", codec.start),
     )
 
@@ -164,28 +173,57 @@ def _perpetual(row: Cells) -> bool:
 
 
 def order(writing: Writing, asks: Sequence[DraftOrder], *, now: Instant) -> list[str | DeskgateError]:
-    out: list[str | DeskgateError] = []
-    for ask in asks:
-        try:
-            zone = zone_of(get_tenant(writing.conn, ask.tenant_id).zone)
-            term = Term(
-                starts_at=codec.start("starts", ask.starts, zone) if ask.starts else None,
-                length=ask.length,
-                ends_at=FOREVER if ask.perpetual else codec.end("ends", ask.ends, zone) if ask.ends else None,
-            )
-            at = codec.start("at", ask.at, zone) if ask.at else now
-            made = place_order(
-                writing,
-                ask.tenant_id,
-                ask.kind,
-                {x.product_id: x.quantity for x in ask.lines},
-                now=at,
-                term=term,
-                trial=ask.trial,
-                edition=ask.edition,
-                late_start=ask.anchor,
-            )
-            out.append(f"order:{made.id}")
-        except DeskgateError as e:
-            out.append(e)
-    return out
+    """Places orders; each is named, or why it is not placed."""
+    zones = _zones(writing.conn, {ask.tenant_id for ask in asks})
+    stated = [_stated(ask, zones.get(ask.tenant_id, UTC)) for ask in asks]
+    placed = iter(place_orders(writing, [each for each in stated if isinstance(each, OrderAsk)], now=now))
+    answers = [next(placed) if isinstance(each, OrderAsk) else each for each in stated]
+    return [f"order:{each.id}" if isinstance(each, Order) else _by_column(each) for each in answers]
+
+
+def _by_column(failure: Refused | InvalidRequest) -> DeskgateError:
+    """The failure with the name that its field has as a column."""
+    if isinstance(failure, InvalidRequest) and failure.field in COLUMN_OF:
+        return InvalidRequest(COLUMN_OF[failure.field], failure.problem)
+    return failure
+
+
+def _zones(conn: Connection, ids: Collection[str]) -> Mapping[str, ZoneInfo]:
+    t = schema.tenant
+    query = select(t.c.id, t.c.zone)
+    return {r.id: zone_of(r.zone) for chunk in chunks(ids) for r in conn.execute(query.where(t.c.id.in_(chunk)))}
+
+
+def _stated(draft: DraftOrder, zone: ZoneInfo) -> OrderAsk | InvalidRequest:
+    """The order with its dates as instants of the tenant's zone; or what is wrong with them there."""
+    try:
+        return OrderAsk(
+            tenant_id=draft.tenant_id,
+            kind=draft.kind,
+            products={line.product_id: _item(line, zone) for line in draft.lines},
+            term=Term(
+                starts_at=_start("starts", draft.starts, zone),
+                length=draft.length,
+                ends_at=FOREVER if draft.perpetual else codec.end("ends", draft.ends, zone) if draft.ends else None,
+            ),
+            trial=draft.trial,
+            edition=draft.edition,
+            late_start=draft.anchor,
+            deal=draft.deal,
+            at=_start("at", draft.at, zone),
+        )
+    except InvalidRequest as e:
+        return e
+
+
+def _item(line: DraftLine, zone: ZoneInfo) -> Item:
+    return Item(
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        billing_starts_at=_start("billing_starts", line.billing_starts, zone),
+        billing_periods=line.billing_periods,
+    )
+
+
+def _start(field: str, text: str, zone: ZoneInfo) -> Instant | None:
+    return codec.start(field, text, zone) if text else None

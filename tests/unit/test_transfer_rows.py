@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.core.model import Period
 from sync.store.counting import UsageAsk
+from sync.store.orders import Deal
 from sync.store.placing import Kind, LateStart
 from sync.transfer import orders, tenants, usage
 from sync.transfer.cells import Cells
@@ -112,7 +113,7 @@ def test_an_order_of_several_lines_says_once_what_holds_for_all() -> None:
         "coupon_amount": "10.5",
         "credit": "1",
         "purchased_on": "2026-06-30",
-        "note": "first\nsecond",
+        "note": " first\nsecond",
         "at": "2026-06-30T10:00:00Z",
         "unit_price": "49.90",
         "billing_starts": "2026-08-01",
@@ -123,9 +124,15 @@ def test_an_order_of_several_lines_says_once_what_holds_for_all() -> None:
     read, problems = order(first, second)
     assert problems == [{}, {}]
     assert (read.kind, read.starts, read.length, read.edition) == (Kind.RENEW, "2026-07-01", Period(months=12), "basic")
-    assert (read.anchor, read.currency, read.coupon) == (LateStart.OLD_END, "CNY", "X1")
-    assert (read.coupon_amount, read.credit, read.purchased_on) == (10_500_000, 1_000_000, "2026-06-30")
-    assert (read.note, read.at) == ("first\nsecond", "2026-06-30T10:00:00Z")
+    assert (read.anchor, read.at) == (LateStart.OLD_END, "2026-06-30T10:00:00Z")
+    assert read.deal == Deal(
+        currency="CNY",
+        purchased_on="2026-06-30",
+        coupon="X1",
+        coupon_amount=10_500_000,
+        credit=1_000_000,
+        note=" first\nsecond",
+    )
     assert [(x.product_id, x.quantity, x.unit_price, x.billing_starts, x.billing_periods) for x in read.lines] == [
         ("p", 2, 49_900_000, "2026-08-01", 0),
         ("q", 3, None, "", None),
@@ -136,6 +143,11 @@ def test_a_later_line_may_not_say_otherwise() -> None:
     _, problems = order(ORDER, ORDER | {"tenant": "globex", "product": "q", "months": "3"})
     assert problems[0] == {}
     assert set(problems[1]) == {"tenant", "months"}
+
+
+def test_a_product_stands_in_one_line() -> None:
+    _, problems = order(ORDER, ORDER | {"product": "q"}, ORDER)
+    assert [set(each) for each in problems] == [set(), set(), {"product"}]
 
 
 def test_an_upgrade_of_the_edition_alone_has_no_line() -> None:
@@ -169,6 +181,8 @@ def test_an_upgrade_of_the_edition_alone_has_no_line() -> None:
         ("unit_price", "1.2345678"),
         ("unit_price", "10,50"),
         ("coupon", "c" * 257),
+        ("currency", "yuan"),
+        ("note", "\a"),
         ("coupon_amount", "-1"),
         ("credit", "1e3"),
         ("purchased_on", "2026-06-30T10:00:00Z"),
