@@ -135,7 +135,7 @@ def _add_batch(writing: Writing, rows: _Rows, prefix: str, names: Mapping[int, s
         _add_tenant(rows, prefix, number, SHAPES[name])
     rows.write(writing.conn)
     writing.audit("demo.many", f"store:{prefix}", after={"tenants": len(names)})
-    writing.touch_new(f"{prefix}{number:06}" for number in names)
+    writing.touch_only(f"{prefix}{number:06}" for number in names)
 
 
 def _add_tenant(rows: _Rows, prefix: str, number: int, shape: Shape) -> None:

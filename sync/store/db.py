@@ -84,16 +84,19 @@ class Writing:
         if subtree:
             self._touched |= lineage.descendants(self.conn, tenant_id)
 
-    def touch_many(self, tenant_ids: Iterable[str], *, subtree: bool = False) -> None:
-        """Marks tenants, and their pools' owners, set by set; with `subtree` all below them."""
+    def touch_many(self, tenant_ids: Iterable[str]) -> None:
+        """Marks tenants, and their pools' owners, set by set."""
         for chunk in lineage.chunks(tenant_ids):
             self._touched.update(chunk, lineage.holders(self.conn, chunk))
-            if subtree:
-                self._touched |= lineage.below(self.conn, chunk)
 
-    def touch_new(self, tenant_ids: Iterable[str]) -> None:
-        """Marks tenants that had no record until now."""
+    def touch_only(self, tenant_ids: Iterable[str]) -> None:
+        """Marks these tenants alone: new ones, or by one who knows whose pools they leave."""
         self._touched.update(tenant_ids)
+
+    def touch_below(self, tenant_ids: Iterable[str]) -> None:
+        """Marks all below some tenants."""
+        for chunk in lineage.chunks(tenant_ids):
+            self._touched |= lineage.below(self.conn, chunk)
 
     def finish(self) -> None:
         """Writes the audit entries so far, and the records that really changed, with the next revision."""

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sidecar import records
 from sidecar.core.model import Account, Block, Record, Usage
 from sync.store import holdings, schema
-from sync.store.lineage import Node, Nodes, above, chunks, holder, holders, lineage
+from sync.store.lineage import Node, Nodes, above, chunks, holder, lineage
 from sync.store.terms import Line, grants_of
 
 E: Final = schema.entitlement
@@ -58,9 +58,9 @@ def record_of(facts: Facts, revision: int) -> Record:
     )
 
 
-def project(conn: Connection, ids: Collection[str], revision: int) -> Iterator[Record]:
-    """The records of these tenants as the rows stand now."""
-    nodes = lineage(conn, ids)
+def project(conn: Connection, ids: Collection[str], revision: int, nodes: Nodes | None = None) -> Iterator[Record]:
+    """The records of these tenants as the rows stand now. `nodes`: they and their ancestors, where they are known."""
+    nodes = lineage(conn, ids) if nodes is None else nodes
     shared = {i: holder(nodes, i) for i in ids}
     owners = [i for i in ids if shared[i] is None]
     blocks = holdings.blocks(conn, nodes)
@@ -91,18 +91,24 @@ def write_changed(conn: Connection, touched: Collection[str], revision: int) -> 
 
     Returns the revision at which the change can be seen: the next one, or `revision` when no record changed.
     """
-    ids = sorted({*touched, *(found for chunk in chunks(touched) for found in holders(conn, chunk))})
     following = revision + 1
-    written = sum(_write(conn, list(_changed(conn, chunk, following))) for chunk in chunks(ids))
+    done: set[str] = set()
+    written = 0
+    for chunk in chunks(sorted(touched)):
+        nodes = lineage(conn, chunk)
+        owners = {found.id for found in (holder(nodes, i) for i in chunk) if found}
+        ids = sorted({*chunk, *owners} - done)
+        done.update(ids)
+        written += _write(conn, list(_changed(conn, ids, following, nodes)))
     if not written:
         return revision
     conn.execute(update(schema.store).values(revision=following))
     return following
 
 
-def _changed(conn: Connection, ids: Collection[str], revision: int) -> Iterator[dict[str, Any]]:
+def _changed(conn: Connection, ids: Collection[str], revision: int, nodes: Nodes) -> Iterator[dict[str, Any]]:
     held = {row.tenant_id: row for row in conn.execute(HELD, {"ids": ids})}
-    for record in project(conn, ids, revision):
+    for record in project(conn, ids, revision, nodes):
         old = held.get(record.tenant_id)
         if old is None or records.encode(replace(record, revision=old.revision)) != old.record:
             yield {"tenant_id": record.tenant_id, "revision": revision, "record": records.encode(record)}

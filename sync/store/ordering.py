@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -15,7 +15,7 @@ from sidecar.core.model import Instant
 from sync.store import holdings, schema
 from sync.store.catalogue import edition_caps, get_products, unknown_edition, unknown_product
 from sync.store.errors import Refused, archived_tenant, erased_tenant, unknown_tenant
-from sync.store.lineage import chunks, counts, lineage
+from sync.store.lineage import chunks, counts, holder, lineage
 from sync.store.outcomes import ended, place
 from sync.store.placing import Ask, Deal, History, Item, Kind, LateStart, Outcome, Wanted
 from sync.store.prices import price_lists
@@ -46,16 +46,19 @@ class OrderAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An order that is accepted and not yet on record. Number n of a batch has the id -n, and so have its lines.
+    """An order that is accepted and not yet on record. Order n of a batch has the id -n, and so has line n of it.
 
     `beyond`: it may change others' records too, since the tenant serves itself from now on, or has another edition.
+    `holder_id` is whom it shared the services of until now.
     """
 
     tenant_id: str
     ask: Ask
     outcome: Outcome
     at: Instant
+    purchased_on: str
     beyond: bool
+    holder_id: str | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class _Book:
     others: tuple[Line, ...]
     edition: str | None
     serves: bool
+    holder_id: str | None
 
 
 class Judging:
@@ -98,16 +102,17 @@ class Judging:
             prices=self._prices,
             others=book.others,
         )
-        outcome = self._numbered(place(ask, history, now=at))
-        deal = replace(ask.deal, purchased_on=ask.deal.purchased_on or day_of(at, history.zone))
+        outcome = place(ask, history, now=at)
         placed = Placed(
             tenant_id=asked.tenant_id,
-            ask=replace(ask, deal=deal),
+            ask=ask,
             outcome=outcome,
             at=at,
+            purchased_on=ask.deal.purchased_on or day_of(at, history.zone),
             beyond=not book.serves or ask.edition is not None,
+            holder_id=book.holder_id,
         )
-        book.lines = (*ended(book.lines, outcome.ends), *outcome.lines)
+        book.lines = (*ended(book.lines, outcome.ends), *self._numbered(outcome.lines))
         book.edition = ask.edition or book.edition
         book.serves = True
         return placed
@@ -132,10 +137,10 @@ class Judging:
         item = wanted if isinstance(wanted, Item) else Item(quantity=wanted)
         return Wanted(product=product, product_version=version, item=item)
 
-    def _numbered(self, outcome: Outcome) -> Outcome:
+    def _numbered(self, lines: Iterable[Line]) -> Iterator[Line]:
         order_id = -next(self._orders)
-        lines = tuple(replace(line, id=-next(self._lines), order_id=order_id) for line in outcome.lines)
-        return replace(outcome, lines=lines)
+        for line in lines:
+            yield replace(line, id=-next(self._lines), order_id=order_id)
 
 
 def _refusal(conn: Connection, tenant_id: str) -> Refused:
@@ -154,12 +159,14 @@ def _books(conn: Connection, ids: Iterable[str]) -> dict[str, _Book]:
         lines, others = holdings.lines(conn, chunk), holdings.plan_lines(conn, chunk)
         ignored = set(conn.scalars(select(O.c.id).where(O.c.tenant_id.in_(chunk), ~counts())))
         for node in (nodes[i] for i in chunk if i in nodes and not nodes[i].archived):
+            shared = holder(nodes, node.id)
             books[node.id] = _Book(
                 zone=zone_of(node.zone),
                 lines=tuple(line for line in lines.get(node.id, ()) if line.order_id not in ignored),
                 others=tuple(others.get(node.id, ())),
                 edition=node.edition or None,
                 serves=node.serves,
+                holder_id=shared.id if shared else None,
             )
     return books
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,27 +36,28 @@ class _Numbers:
 def record(writing: Writing, placed: Sequence[Placed]) -> list[Order]:
     """Puts orders on record, in this order."""
     _touch(writing, placed)
-    operator = writing.by.operator
-    orders = _insert(writing.conn, O, [_order_row(each, operator) for each in placed])
-    lines = [_line_row(line, orders[-line.order_id - 1]) for each in placed for line in each.outcome.lines]
-    numbers = _Numbers(orders=orders, lines=_insert(writing.conn, schema.order_line, lines))
-    recorded = [_order(order_id, each, numbers, operator) for order_id, each in zip(orders, placed, strict=True)]
+    orders = _insert(writing.conn, O, [_order_row(each, writing.by.operator) for each in placed])
+    numbered = list(zip(orders, placed, strict=True))
+    rows = [_line_row(line, order_id) for order_id, each in numbered for line in each.outcome.lines]
+    numbers = _Numbers(orders=orders, lines=_insert(writing.conn, schema.order_line, rows))
     ended = [{numbers.line(line_id): at for line_id, at in each.outcome.ends.items()} for each in placed]
     record_ends(writing.conn, dict(zip(orders, ended, strict=True)))
+    lines = iter(numbers.lines)
+    recorded = [_order(order_id, each, lines, numbers, writing.by.operator) for order_id, each in numbered]
     for order, ends in zip(recorded, ended, strict=True):
         writing.audit("order.place", f"order:{order.id}", tenant_id=order.tenant_id, after=told(order, ends))
     return recorded
 
 
 def _touch(writing: Writing, placed: Sequence[Placed]) -> None:
-    beyond = {each.tenant_id for each in placed if each.beyond}
-    writing.touch_many(sorted(beyond), subtree=True)
-    writing.touch_many(sorted({each.tenant_id for each in placed} - beyond))
+    """Marks whose records change: the tenants, whose services they shared until now, and all below some of them."""
+    writing.touch_only(i for each in placed for i in (each.tenant_id, each.holder_id) if i is not None)
+    writing.touch_below(sorted({each.tenant_id for each in placed if each.beyond}))
 
 
 def _insert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
-    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return conn.scalars(statement, rows).all()
+    """The rows' numbers. Rows are numbered in the order in which they come, but told in any."""
+    return sorted(conn.scalars(insert(table).returning(table.c.id), rows))
 
 
 def record_ends(conn: Connection, ended: Mapping[int, Mapping[int, Instant]]) -> None:
@@ -79,7 +80,7 @@ def _order_row(placed: Placed, operator: str) -> dict[str, Any]:
         "edition": ask.edition,
         "placed_at": placed.at,
         "starts_at": min(line.starts_at for line in placed.outcome.lines),
-        "purchased_on": deal.purchased_on,
+        "purchased_on": placed.purchased_on,
         "currency": deal.currency,
         "coupon": deal.coupon,
         "coupon_amount": deal.coupon_amount,
@@ -111,7 +112,7 @@ def _stored(end: Instant | None) -> Instant | None:
     return None if end == FOREVER else end
 
 
-def _order(order_id: int, placed: Placed, numbers: _Numbers, operator: str) -> Order:
+def _order(order_id: int, placed: Placed, lines: Iterator[int], numbers: _Numbers, operator: str) -> Order:
     ask, deal, outcome = placed.ask, placed.ask.deal, placed.outcome
     source = f"order:{order_id}"
     return Order(
@@ -122,7 +123,7 @@ def _order(order_id: int, placed: Placed, numbers: _Numbers, operator: str) -> O
         edition=ask.edition,
         placed_at=placed.at,
         starts_at=min(line.starts_at for line in outcome.lines),
-        purchased_on=deal.purchased_on,
+        purchased_on=placed.purchased_on,
         currency=deal.currency,
         coupon=deal.coupon,
         coupon_amount=deal.coupon_amount,
@@ -130,7 +131,7 @@ def _order(order_id: int, placed: Placed, numbers: _Numbers, operator: str) -> O
         total=outcome.total,
         note=deal.note,
         operator=operator,
-        lines=tuple(replace(x, id=numbers.line(x.id), order_id=order_id, source=source) for x in outcome.lines),
+        lines=tuple(replace(x, id=next(lines), order_id=order_id, source=source) for x in outcome.lines),
         notices=tuple(_queued(line, numbers) for line in outcome.queued),
     )
 

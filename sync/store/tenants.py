@@ -94,7 +94,7 @@ def create_tenants(writing: Writing, asks: Sequence[NewTenant], *, now: Instant)
         outcomes.append(None)
     if rows:
         conn.execute(insert(T), rows)
-        writing.touch_new(row["id"] for row in rows)
+        writing.touch_only(row["id"] for row in rows)
     for row in rows:
         writing.audit("tenant.create", f"tenant:{row['id']}", tenant_id=row["id"], after=_told_row(row))
     return outcomes
@@ -176,10 +176,9 @@ def update_tenant(
     changed = {field: value for field, value in values.items() if value != old[field]}
     if not changed:
         return
-    if "zone" in changed:
-        accounts.settle_account(writing, tenant_id, now=now)
+    account = accounts.settle_within(writing, tenant_id, now=now) if "zone" in changed else ({}, {})
     writing.touch(tenant_id, subtree="edition" in changed)
-    _change(writing, "tenant.update", before, changed)
+    _change(writing, "tenant.update", before, changed, account)
 
 
 def move_tenant(writing: Writing, tenant_id: str, parent_id: str | None) -> None:
@@ -221,11 +220,12 @@ def restore_tenant(writing: Writing, tenant_id: str) -> None:
         _change(writing, "tenant.restore", before, {"archived_at": None, "erase_after": None})
 
 
-def _change(writing: Writing, action: str, before: Tenant, values: dict[str, Any]) -> None:
-    told = values | {"version": before.version + 1}
-    writing.conn.execute(update(T).where(T.c.id == before.id).values(told))
-    after = get_tenant(writing.conn, before.id)
-    writing.audit(action, f"tenant:{before.id}", tenant_id=before.id, before=_told(before), after=_told(after))
+def _change(
+    writing: Writing, action: str, before: Tenant, values: dict[str, Any], account: accounts.Told = ({}, {})
+) -> None:
+    writing.conn.execute(update(T).where(T.c.id == before.id).values(values | {"version": before.version + 1}))
+    told = _told(before) | account[0], _told(get_tenant(writing.conn, before.id)) | account[1]
+    writing.audit(action, f"tenant:{before.id}", tenant_id=before.id, before=told[0], after=told[1])
 
 
 def get_tenant(conn: Connection, tenant_id: str) -> Tenant:
