@@ -13,12 +13,13 @@ from sync.backoffice.methods import (
     notices,
     operators,
     orders,
+    payments,
     plans,
     products,
     tenants,
     usage,
 )
 
-NOUNS: Final = (tenants, products, editions, orders, plans, accounts, usage, operators, audit, notices)
+NOUNS: Final = (tenants, products, editions, orders, payments, plans, accounts, usage, operators, audit, notices)
 METHODS: Final[Mapping[str, Method]] = {method.name: method for noun in NOUNS for method in noun.METHODS}
 """Every call by its name."""

@@ -1,0 +1,112 @@
+"""Whatever is wrong with a call, it is told: no field of any call, wrong in any way, makes the back office fail.
+
+Invariant: a call is either done, or ends with a typed error, and then neither revision nor audit trail has moved. A
+value that is wrong is named by a field of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.core.errors import InvalidRequest
+from sync.backoffice.contract import CALLS
+from sync.store.db import Store, open_store
+from sync.store.errors import Refused
+from sync.store.operators import Role
+from tests.desks import Here, furnished, marks, valid
+from tests.wrong import variants
+
+VALID = valid()
+
+
+class Outcomes:
+    """A furnished store for each call that is done, and what came of each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._content = furnished()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        for sign in ("-wal", "-shm"):
+            Path(f"{self._path}{sign}").unlink(missing_ok=True)
+        self._path.write_bytes(self._content)
+        self.store: Store = open_store(self._path)
+        self.desk = Here(self.store, Role.ADMIN)
+        self.before = marks(self.store)
+
+    def of(self, method: str, request: Any) -> Refused | InvalidRequest | None:
+        """What a call ended with; None: it was done."""
+        error: Refused | InvalidRequest
+        try:
+            self.desk.call(method, request)
+        except (Refused, InvalidRequest) as e:
+            error = e
+        else:
+            if marks(self.store) != self.before:
+                self._fresh()
+            return None
+        assert marks(self.store) == self.before, f"{error}, and yet something was changed"
+        return error
+
+
+@pytest.fixture
+def outcomes(tmp_path: Path) -> Outcomes:
+    return Outcomes(tmp_path / "store.db")
+
+
+def test_there_is_a_valid_request_for_every_call() -> None:
+    assert set(VALID) == set(CALLS)
+
+
+@pytest.mark.parametrize("method", VALID)
+def test_what_is_valid_is_done(outcomes: Outcomes, method: str) -> None:
+    assert outcomes.of(method, VALID[method]) is None
+
+
+@pytest.mark.parametrize("method", VALID)
+def test_a_call_with_a_wrong_field_is_done_or_told_and_changes_nothing_unless_it_is_done(
+    outcomes: Outcomes, method: str
+) -> None:
+    names = {field.name for field in VALID[method].DESCRIPTOR.fields} | {"request"}
+    for path, request in variants(VALID[method], leaving_out=() if method == "ArchivePlan" else ("idempotency_key",)):
+        error = outcomes.of(method, request)
+        if isinstance(error, InvalidRequest):
+            assert error.field.split(".")[0].split("[")[0] in names, f"{path}: {error}"
+            assert error.problem
+        if isinstance(error, Refused):
+            assert error.code.isupper()
+            assert error.advice
+
+
+def test_what_cannot_be_right_is_told(outcomes: Outcomes) -> None:
+    for method, request, field in _hopeless():
+        error = outcomes.of(method, request)
+        assert isinstance(error, InvalidRequest), f"{method}: {field} was taken"
+        assert error.field.startswith(field), f"{method}: {error}"
+
+
+def _hopeless() -> Iterator[tuple[str, Any, str]]:
+    """Requests that are wrong whatever they are about."""
+    for method, request in VALID.items():
+        for field in request.DESCRIPTOR.fields:
+            if field.type == field.TYPE_STRING and not field.is_repeated:
+                for value in ("x" * 5000, "a\x00b"):
+                    yield method, _set(request, field.name, value), field.name
+        if hasattr(request, "idempotency_key"):
+            for key in ("", "x" * 257, " x"):
+                yield method, _set(request, "idempotency_key", key), "idempotency_key"
+        if hasattr(request, "page_size"):
+            for size in (-1, 1001):
+                yield method, _set(request, "page_size", size), "page_size"
+
+
+def _set(request: Any, name: str, value: Any) -> Any:
+    copy = type(request)()
+    copy.CopyFrom(request)
+    setattr(copy, name, value)
+    return copy
