@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, select, update
 
 from sidecar.core.model import Instant
-from sync.store import accounts, lineage, schema
+from sync.store import billing, lineage, schema
 from sync.store.caps import refuse_over_cap
 from sync.store.catalogue import edition_caps, get_product
 from sync.store.db import Writing
@@ -35,12 +35,12 @@ def assign_plan(writing: Writing, tenant_id: str, plan_id: str, *, now: Instant)
         return None
     _refuse_unassignable(conn, tenant_id, plan)
     writing.touch(tenant_id, subtree=True)
-    accounts.put_under(writing, tenant_id, blocking_of(plan.terms), now=now)
+    account = billing.put_under(writing, tenant_id, blocking_of(plan.terms), now=now)
     if current is not None:
         _end(writing, tenant_id, now)
     _begin(writing, tenant_id, plan, now)
     _refuse_passing_cap(conn, tenant_id, now)
-    _audit(writing, "plan.assign", tenant_id, current, plan_id)
+    _audit(writing, "plan.assign", tenant_id, current, plan_id, account)
     return current
 
 
@@ -54,9 +54,9 @@ def unassign_plan(writing: Writing, tenant_id: str, *, now: Instant) -> str:
     if current is None:
         raise Refused("NO_PLAN", f"{tenant_id} is on no plan: there is nothing to take away")
     writing.touch(tenant_id, subtree=True)
-    accounts.put_under(writing, tenant_id, None, now=now)
+    account = billing.put_under(writing, tenant_id, None, now=now)
     _end(writing, tenant_id, now)
-    _audit(writing, "plan.unassign", tenant_id, current, None)
+    _audit(writing, "plan.unassign", tenant_id, current, None, account)
     return current
 
 
@@ -102,5 +102,8 @@ def _refuse_passing_cap(conn: Connection, tenant_id: str, now: Instant) -> None:
         refuse_over_cap(edition, edition_caps(conn)[edition], held, now)
 
 
-def _audit(writing: Writing, action: str, tenant_id: str, before: str | None, after: str | None) -> None:
-    writing.audit(action, f"tenant:{tenant_id}", tenant_id=tenant_id, before={"plan": before}, after={"plan": after})
+def _audit(
+    writing: Writing, action: str, tenant_id: str, before: str | None, after: str | None, account: billing.Told
+) -> None:
+    told = {"plan": before} | account[0], {"plan": after} | account[1]
+    writing.audit(action, f"tenant:{tenant_id}", tenant_id=tenant_id, before=told[0], after=told[1])

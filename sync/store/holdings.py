@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, literal, select
@@ -12,7 +11,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, func, literal,
 from sidecar.core.model import FOREVER, Account, Basis, Block, Instant, Period, Seat, Usage
 from sync.store import schema
 from sync.store.lineage import chunks, serves
-from sync.store.plandoc import Blocking, blocking_of, parse_terms
+from sync.store.plandoc import Blocking, blocking_of, parse_terms, under
 from sync.store.products import parse_product
 from sync.store.terms import Line
 
@@ -192,13 +191,6 @@ def accounts(conn: Connection, ids: Collection[str]) -> Mapping[str, Account]:
     found = own_accounts(conn, ids)
     before = blocking(conn, found) if found else {}
     return {i: under(account, before[i][1] if i in before else None) for i, account in found.items()}
-
-
-def under(own: Account, blocking: Blocking | None) -> Account:
-    """An account under a plan's blocking settings; None: with its own."""
-    if blocking is None:
-        return own
-    return replace(own, allowed_balance=blocking.allowed_balance, deferral_days=blocking.deferral_days)
 
 
 def own_accounts(conn: Connection, ids: Collection[str]) -> Mapping[str, Account]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.model import MICROS, Basis
+from sidecar.core.model import MICROS, Account, Basis
 from sync.store.products import Name
 
 LARGEST: Final = 10**12 * MICROS
@@ -67,6 +67,13 @@ def blocking_of(terms: PlanTerms) -> Blocking | None:
     if found is None:
         return None
     return Blocking(basis=found.basis, allowed_balance=found.allowed_balance, deferral_days=found.deferral_days)
+
+
+def under(own: Account, blocking: Blocking | None) -> Account:
+    """An account under a plan's blocking settings; None: with its own."""
+    if blocking is None:
+        return own
+    return replace(own, allowed_balance=blocking.allowed_balance, deferral_days=blocking.deferral_days)
 
 
 def terms_of(document: dict[str, Any]) -> PlanTerms:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sidecar.core.calendar import format_instant, zone_of
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.model import DAY, Instant
-from sync.store import accounts, lineage, schema
+from sync.store import billing, lineage, schema
 from sync.store.catalogue import edition_caps, known_edition, unknown_edition
 from sync.store.db import Writing
 from sync.store.errors import Refused, archived_tenant, erased_tenant, unknown_tenant
@@ -176,7 +176,7 @@ def update_tenant(
     changed = {field: value for field, value in values.items() if value != old[field]}
     if not changed:
         return
-    account = accounts.settle_within(writing, tenant_id, now=now) if "zone" in changed else ({}, {})
+    account = billing.settle_within(writing, tenant_id, now=now) if "zone" in changed else ({}, {})
     writing.touch(tenant_id, subtree="edition" in changed)
     _change(writing, "tenant.update", before, changed, account)
 
@@ -221,7 +221,7 @@ def restore_tenant(writing: Writing, tenant_id: str) -> None:
 
 
 def _change(
-    writing: Writing, action: str, before: Tenant, values: dict[str, Any], account: accounts.Told = ({}, {})
+    writing: Writing, action: str, before: Tenant, values: dict[str, Any], account: billing.Told = ({}, {})
 ) -> None:
     writing.conn.execute(update(T).where(T.c.id == before.id).values(values | {"version": before.version + 1}))
     told = _told(before) | account[0], _told(get_tenant(writing.conn, before.id)) | account[1]
