@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sync.store import lineage, schema
@@ -15,22 +15,13 @@ from sync.store.db import Writing
 from sync.store.errors import erased_tenant, unknown_tenant
 from sync.store.names import sized_name
 from sync.store.tenants import present
-from sync.store.usage import (
-    MOST_SEATS,
-    Absolute,
-    SeatChange,
-    Seats,
-    audit_usage,
-    change_usage,
-    checked_units,
-    list_usage,
-    write_units,
-)
+from sync.store.usage import Told, Used, audit_usage, checked_units, list_usage, told_seats, write_units
 
 T: Final = schema.tenant
 U: Final = schema.usage
 S: Final = schema.seat
 MOST_USERS: Final = 10_000
+NOTHING: Final = Used(units=0, seats=(), revision=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +58,14 @@ def reconcile_usage(
     if len(counted) < len(counts):
         raise InvalidRequest("counts", "a key may stand once only")
     gone = [Count(key=key) for key in held if complete and key not in counted]
-    found = []
-    for count in (*counts, *gone):
-        used = held.get(count.key)
-        difference = _difference(_checked(count), used.units if used else 0, used.seats if used else ())
-        if difference is not None:
-            _take_over(writing, tenant_id, difference)
-            found.append(difference)
+    compared = ((count, held.get(count.key, NOTHING)) for count in (*map(_checked, counts), *gone))
+    found = [difference for difference in (_difference(count, used) for count, used in compared) if difference]
+    if found:
+        writing.touch(tenant_id)
+        _take_over(writing.conn, tenant_id, found)
+        told = [_told(difference, len(held.get(difference.key, NOTHING).seats)) for difference in found]
+        before, after = dict(each[0] for each in told), dict(each[1] for each in told)
+        writing.audit("usage.reconcile", f"tenant:{tenant_id}", tenant_id=tenant_id, before=before, after=after)
     return found
 
 
@@ -89,24 +81,35 @@ def _checked(count: Count) -> Count:
     return count
 
 
-def _difference(count: Count, units: int, seats: Sequence[str]) -> Difference | None:
-    counted, holding = set(count.seats), set(seats)
-    removed = tuple(user for user in seats if user not in counted)
+def _difference(count: Count, used: Used) -> Difference | None:
+    counted, holding = set(count.seats), set(used.seats)
+    removed = tuple(user for user in used.seats if user not in counted)
     added = tuple(user for user in count.seats if user not in holding)
-    if (units, removed, added) == (count.units, (), ()):
+    if (used.units, removed, added) == (count.units, (), ()):
         return None
-    return Difference(key=count.key, units_before=units, units_after=count.units, removed=removed, added=added)
+    return Difference(key=count.key, units_before=used.units, units_after=count.units, removed=removed, added=added)
 
 
-def _take_over(writing: Writing, tenant_id: str, difference: Difference) -> None:
-    if difference.units_before != difference.units_after:
-        change_usage(writing, tenant_id, difference.key, Absolute(units=difference.units_after))
-    changes = [
-        *(SeatChange(user_id=user, held=False) for user in difference.removed),
-        *(SeatChange(user_id=user, held=True) for user in difference.added),
-    ]
-    for first in range(0, len(changes), MOST_SEATS):
-        change_usage(writing, tenant_id, difference.key, Seats(changes=tuple(changes[first : first + MOST_SEATS])))
+def _take_over(conn: Connection, tenant_id: str, differences: Sequence[Difference]) -> None:
+    counted = [d for d in differences if d.units_before != d.units_after]
+    units = [{"tenant_id": tenant_id, "key": d.key, "units": d.units_after} for d in counted]
+    removed = [{"seat_key": d.key, "seat_user": user} for d in differences for user in d.removed]
+    added = [{"tenant_id": tenant_id, "key": d.key, "user_id": user} for d in differences for user in d.added]
+    if units:
+        write_units(conn, units)
+    if removed:
+        mine = delete(S).where(S.c.tenant_id == tenant_id)
+        conn.execute(mine.where(S.c.key == bindparam("seat_key"), S.c.user_id == bindparam("seat_user")), removed)
+    if added:
+        conn.execute(insert(S), added)
+
+
+def _told(difference: Difference, held: int) -> tuple[tuple[str, Told], tuple[str, Told]]:
+    before, after = told_seats(held, difference.added, difference.removed)
+    return (
+        (difference.key, before | {"units": difference.units_before}),
+        (difference.key, after | {"units": difference.units_after}),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +175,17 @@ def _write_units(writing: Writing, asks: Sequence[UsageAsk]) -> None:
 
 
 def _write_seats(writing: Writing, asks: Sequence[UsageAsk]) -> None:
-    held: set[tuple[str, str, str]] = set()
+    held: dict[tuple[str, str], set[str]] = defaultdict(set)
     for ids in lineage.chunks(sorted({ask.tenant_id for ask in asks})):
-        held |= {tuple(row) for row in _rows(writing.conn, S.c.tenant_id, S.c.key, S.c.user_id, ids=ids)}
+        for row in _rows(writing.conn, S.c.tenant_id, S.c.key, S.c.user_id, ids=ids):
+            held[row.tenant_id, row.key].add(row.user_id)
     rows = []
     for ask in asks:
-        seat = (ask.tenant_id, ask.key, ask.user_id or "")
-        if seat not in held:
-            held.add(seat)
-            rows.append(dict(zip(("tenant_id", "key", "user_id"), seat, strict=True)))
-            audit_usage(writing, ask.tenant_id, ask.key, {"revoked": []}, {"assigned": [ask.user_id]})
+        users, user = held[ask.tenant_id, ask.key], ask.user_id or ""
+        if user not in users:
+            audit_usage(writing, ask.tenant_id, ask.key, *told_seats(len(users), [user], []))
+            users.add(user)
+            rows.append({"tenant_id": ask.tenant_id, "key": ask.key, "user_id": user})
     if rows:
         writing.touch_many(sorted({row["tenant_id"] for row in rows}))
-        writing.conn.execute(upsert(S), rows)
+        writing.conn.execute(insert(S), rows)

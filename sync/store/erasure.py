@@ -1,4 +1,4 @@
-"""Erasing a tenant once its retention is over (domain.md 3): people and texts go, orders and money stay on record."""
+"""Erasing tenants once their retention is over (domain.md 3): people and notes go, orders and money stay on record."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ REMOVED: Final[tuple[Table, ...]] = (schema.seat, schema.usage, schema.block)
 """Tables whose rows of the tenant go."""
 EMPTIED: Final[dict[Table, dict[str, Any]]] = {
     schema.notice: {"facts": "{}", "recipients": "[]", "error": ""},
-    schema.ledger: {"reference": ""},
     O: {"note": ""},
 }
 """Tables whose rows of the tenant stay, without these texts."""
 ON_ORDERS: Final[tuple[Table, ...]] = (schema.payment, schema.provisioning)
-"""Tables whose rows of the tenant's orders stay, without note and reference."""
+"""Tables whose rows of the tenant's orders stay, without their notes."""
 
 
 def erase_tenant(writing: Writing, tenant_id: str, *, now: Instant) -> None:
     """Erases an archived tenant, for good: seats, usage, blocks, name, contacts, tags, notes, texts of notices, answers
-    kept for idempotency keys, and what the audit trail says of it, which still holds together.
+    kept for idempotency keys, and what the audit trail says of it, which still holds together. Whoever comes with such
+    a key again is refused TENANT_ERASED.
 
     Refused: UNKNOWN_TENANT, TENANT_ERASED, NOT_ARCHIVED, RETENTION_RUNNING.
     """
@@ -44,6 +44,14 @@ def erase_tenant(writing: Writing, tenant_id: str, *, now: Instant) -> None:
     writing.conn.execute(update(T).where(T.c.id == tenant_id).values(plain | {"version": tenant.version + 1}))
     audit.erase(writing.conn, tenant_id)
     writing.audit("tenant.erase", f"tenant:{tenant_id}", tenant_id=tenant_id, after={"erased_at": format_instant(now)})
+
+
+def erase_due(writing: Writing, *, now: Instant, limit: int = 1000) -> list[str]:
+    """Erases archived tenants whose retention is over, at most `limit`, and returns them."""
+    due = list_erasable(writing.conn, now, limit=limit)
+    for tenant_id in due:
+        erase_tenant(writing, tenant_id, now=now)
+    return due
 
 
 def _refuse_kept(tenant: Tenant, now: Instant) -> None:
@@ -61,9 +69,9 @@ def _remove(conn: Connection, tenant_id: str) -> None:
         conn.execute(update(table).where(table.c.tenant_id == tenant_id).values(values))
     orders = select(O.c.id).where(O.c.tenant_id == tenant_id)
     for table in ON_ORDERS:
-        conn.execute(update(table).where(table.c.order_id.in_(orders)).values(note="", reference=""))
-    keys = select(A.c.idempotency_key).where(A.c.tenant_id == tenant_id)
-    conn.execute(update(I).where(I.c.key.in_(keys)).values(answer="{}"))
+        conn.execute(update(table).where(table.c.order_id.in_(orders)).values(note=""))
+    keys = select(A.c.idempotency_key).where(A.c.tenant_id == tenant_id, A.c.subject.not_like("plan:%"))
+    conn.execute(delete(I).where(I.c.key.in_(keys)))
 
 
 def list_erasable(conn: Connection, now: Instant, *, limit: int = 1000) -> list[str]:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import MICROS, Account, Basis
@@ -15,6 +23,21 @@ from sync.store.products import Name
 LARGEST: Final = 10**12 * MICROS
 MOST_SERVICES: Final = 100
 Amount = Annotated[int, Field(ge=-LARGEST, le=LARGEST, strict=True)]
+
+
+BASES: Final = {basis.name.lower(): basis for basis in Basis}
+
+
+def _basis(value: object) -> Basis:
+    if isinstance(value, Basis):
+        return value
+    if not isinstance(value, str) or value not in BASES:
+        raise ValueError("it is money or days")
+    return BASES[value]
+
+
+BasisName = Annotated[Basis, BeforeValidator(_basis), PlainSerializer(lambda basis: basis.name.lower())]
+"""What a balance is counted in, by its name: money or days."""
 
 
 class _Document(BaseModel):
@@ -31,7 +54,7 @@ class Service(_Document):
 class BlockingTerms(_Document):
     """What an account is counted in, how far it may fall (millionths), and days of 24 h until it is blocked."""
 
-    basis: Basis
+    basis: BasisName
     allowed_balance: Amount = 0
     deferral_days: int = Field(default=0, ge=0, le=36_600, strict=True)
 

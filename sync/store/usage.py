@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
-from sync.store import schema
+from sync.store import once, schema
 from sync.store.audit import By
 from sync.store.db import Store, Writing
 from sync.store.errors import Refused
@@ -60,6 +60,12 @@ class Seats:
 Change = Delta | Absolute | Seats
 
 
+Told = dict[str, Any]
+"""What the audit trail is told."""
+Done = tuple[Told, Told] | None
+"""What is told of a change: before and after; None when there was nothing to change."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
     """What exists of a key at a tenant itself, not in its pool; `revision`: where it can be seen in an answer."""
@@ -88,34 +94,19 @@ def adjust_usage(
     sized_name("idempotency_key", idempotency_key)
     content = _digest(tenant_id, key, change)
     with store.writing(By(operator=operator, at=now, key=idempotency_key)) as writing:
-        known = _answered(writing.conn, idempotency_key, content)
+        known = once.answered(writing.conn, idempotency_key, content)
         if known is not None:
-            return known
+            return Used(units=known["units"], seats=tuple(known["seats"]), revision=known["revision"])
         change_usage(writing, tenant_id, key, change)
         writing.finish()
         used = usage_of(writing.conn, tenant_id, key, revision=writing.revision)
-        writing.conn.execute(
-            insert(schema.idempotency).values(
-                key=idempotency_key, content=content, answer=json.dumps(asdict(used)), at=now
-            )
-        )
+        once.remember(writing.conn, [(idempotency_key, content, asdict(used))], at=now)
     return used
 
 
 def _digest(tenant_id: str, key: str, change: Change) -> str:
     content = json.dumps([tenant_id, key, type(change).__name__, asdict(change)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _answered(conn: Connection, idempotency_key: str, content: str) -> Used | None:
-    i = schema.idempotency
-    row = conn.execute(select(i).where(i.c.key == idempotency_key)).one_or_none()
-    if row is None:
-        return None
-    if row.content != content:
-        raise Refused("IDEMPOTENCY_CONFLICT", f"{idempotency_key!r} was used with another content: take a new key")
-    answer = json.loads(row.answer)
-    return Used(units=answer["units"], seats=tuple(answer["seats"]), revision=answer["revision"])
 
 
 def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> None:
@@ -131,14 +122,10 @@ def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> 
         audit_usage(writing, tenant_id, key, *done)
 
 
-def audit_usage(writing: Writing, tenant_id: str, key: str, before: object, after: object) -> None:
-    """Says what changed of a key: units before and after, or users without and with a seat."""
-    subject = f"usage:{tenant_id}/{key}"
-    writing.audit("usage.adjust", subject, tenant_id=tenant_id, before=before, after=after)
-
-
-Done = tuple[object, object] | None
-"""What is told of a change: before and after; None when there was nothing to change."""
+def audit_usage(writing: Writing, tenant_id: str, key: str, before: Told, after: Told) -> None:
+    """Says what changed of a key: units, or how many seats, and whose."""
+    told = {"key": key} | before, {"key": key} | after
+    writing.audit("usage.adjust", f"tenant:{tenant_id}", tenant_id=tenant_id, before=told[0], after=told[1])
 
 
 def _add(conn: Connection, tenant_id: str, key: str, change: Delta) -> Done:
@@ -179,10 +166,22 @@ def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> Done:
         raise InvalidRequest("seats", f"1 to {MOST_SEATS} changes, got {len(change.changes)}")
     for seat in change.changes:
         sized_name("user_id", seat.user_id)
+    held = _seats(conn, tenant_id, key)
     done = [(seat, (_assign if seat.held else _revoke)(conn, tenant_id, key, seat.user_id)) for seat in change.changes]
     revoked = [seat.user_id for seat, changed in done if changed and not seat.held]
     assigned = [seat.user_id for seat, changed in done if changed and seat.held]
-    return ({"revoked": revoked}, {"assigned": assigned}) if revoked or assigned else None
+    return told_seats(held, assigned, revoked) if revoked or assigned else None
+
+
+def told_seats(held: int, assigned: Sequence[str], revoked: Sequence[str]) -> tuple[Told, Told]:
+    """What is told of users without and with a seat of a key of which `held` were held."""
+    after = held + len(assigned) - len(revoked)
+    return {"seats": held}, {"seats": after, "assigned": list(assigned), "revoked": list(revoked)}
+
+
+def _seats(conn: Connection, tenant_id: str, key: str) -> int:
+    held = select(func.count()).select_from(S).where(S.c.tenant_id == tenant_id, S.c.key == key)
+    return conn.scalar(held) or 0
 
 
 def _assign(conn: Connection, tenant_id: str, key: str, user_id: str) -> bool:
