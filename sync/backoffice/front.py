@@ -223,7 +223,7 @@ def _fail(context: grpc.ServicerContext, error: Refused | InvalidRequest | Store
     advice = str(error) if isinstance(error, InvalidRequest) else error.advice
     context.set_code(_status(error, code))
     context.set_details(_fitting(f"{code}: {advice}"))
-    context.set_trailing_metadata(((CODE, code), *(((FIELD, quote(field)),) if field else ())))
+    context.set_trailing_metadata(((CODE, code), *(((FIELD, quote(field, safe="[]")),) if field else ())))
     return b""
 
 

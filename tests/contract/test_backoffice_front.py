@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
 from sidecar.address import Address
-from sidecar.core.errors import InvalidRequest
+from sidecar.core.errors import DeskgateError, InvalidRequest
 from sync.backoffice import front as fronts
 from sync.backoffice.contract import CALLS, CODE, FIELD, MOST_BYTES, SERVICE
 from sync.backoffice.desk import RemoteDesk
@@ -28,7 +28,7 @@ from sync.backoffice.methods import METHODS
 from sync.store.db import Store, open_store
 from sync.store.errors import StoreLocked
 from sync.store.operators import Role
-from tests.desks import LOOPBACK, ROLES, Here, ask, serving, token_of
+from tests.desks import LOOPBACK, ROLES, Here, ask, furnished, serving, token_of
 from tests.serving import wait_for
 from tests.storing import TESTER, Shop, refused
 
@@ -151,30 +151,38 @@ def test_changes_carry_the_operators_name(admin: RemoteDesk) -> None:
     assert [e.operator for e in ask(admin, "ListAuditEntries", subject="operator:bob").entries] == ["admin"]
 
 
-ADD = pb.AddOperatorRequest(idempotency_key="k", name="admin", role=pb.OPERATOR_ROLE_VIEWER)
-ENDINGS = {
-    "INVALID": (grpc.StatusCode.INVALID_ARGUMENT, "AddOperator", pb.AddOperatorRequest(idempotency_key="k", name="x")),
-    "UNKNOWN_OPERATOR": (
-        grpc.StatusCode.NOT_FOUND,
-        "RotateOperatorToken",
-        pb.RotateOperatorTokenRequest(idempotency_key="k", name="x"),
-    ),
-    "OPERATOR_EXISTS": (grpc.StatusCode.ALREADY_EXISTS, "AddOperator", ADD),
-    "NOT_ALLOWED": (grpc.StatusCode.PERMISSION_DENIED, "AddOperator", ADD),
+ENDINGS: dict[str, tuple[grpc.StatusCode, str, dict[str, Any]]] = {
+    "INVALID": (grpc.StatusCode.INVALID_ARGUMENT, "AddOperator", {"name": "x"}),
+    "UNKNOWN_TENANT": (grpc.StatusCode.NOT_FOUND, "ArchiveTenant", {"id": "nobody"}),
+    "UNKNOWN_ORDER": (grpc.StatusCode.NOT_FOUND, "VoidOrder", {"order_id": 99}),
+    "TENANT_EXISTS": (grpc.StatusCode.ALREADY_EXISTS, "CreateTenant", {"id": "acme"}),
+    "IDEMPOTENCY_CONFLICT": (grpc.StatusCode.ALREADY_EXISTS, "CreateTenant", {"id": "x", "idempotency_key": "used"}),
+    "CONFLICT": (grpc.StatusCode.ABORTED, "UpdateTenant", {"id": "acme", "expected_version": 7}),
+    "NO_ACCOUNT": (grpc.StatusCode.FAILED_PRECONDITION, "CloseAccount", {"tenant_id": "acme", "reason": "x"}),
+    "PARENT_CYCLE": (grpc.StatusCode.FAILED_PRECONDITION, "MoveTenant", {"id": "acme", "parent_id": "child"}),
+    "NOT_ALLOWED": (grpc.StatusCode.PERMISSION_DENIED, "AddOperator", {"name": "x"}),
 }
 
 
 @pytest.mark.parametrize("code", ENDINGS)
-def test_an_error_has_its_status_its_code_beside_it_and_advice(store: Store, target: str, code: str) -> None:
-    status, method, message = ENDINGS[code]
-    token = token_of(store, Role.ADMIN)
-    if code == "NOT_ALLOWED":
-        token = token_of(store, Role.OPERATOR)
-    ended = ending(target, method, message, token)
-    assert (ended.status, ended.told[CODE]) == (status, code)
-    assert ended.detail.startswith(f"{code}: ")
-    assert len(ended.detail) > len(code) + 10
-    assert ended.told.get(FIELD) == ("role" if code == "INVALID" else None)
+def test_an_error_has_its_status_its_code_beside_it_and_advice(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "furnished.db"
+    path.write_bytes(furnished())
+    store = open_store(path)
+    ask(Here(store, Role.ADMIN), "ArchivePlan", id="spare", idempotency_key="used")
+    status, method, fields = ENDINGS[code]
+    token = token_of(store, Role.OPERATOR if code == "NOT_ALLOWED" else Role.ADMIN)
+    request = CALLS[method].request(**({"idempotency_key": "k"} | fields))
+    with serving(store) as target:
+        ended = ending(target, method, request, token)
+        assert (ended.status, ended.told[CODE]) == (status, code)
+        assert ended.detail.startswith(f"{code}: ")
+        assert len(ended.detail) > len(code) + 10
+        assert ended.told.get(FIELD) == ("role" if code == "INVALID" else None)
+        with RemoteDesk(target, token) as desk, pytest.raises(DeskgateError) as caught:
+            desk.call(method, request)
+    assert getattr(caught.value, "code", "INVALID") == code
+    assert code == "INVALID" or str(caught.value) == ended.detail
 
 
 def test_what_fails_where_it_should_not_is_logged_and_told_without_its_inside(store: Store, admin: RemoteDesk) -> None:

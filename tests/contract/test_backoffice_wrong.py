@@ -6,6 +6,7 @@ value that is wrong is named by a field of the request.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import pytest
 
 from sidecar.core.errors import InvalidRequest
 from sync.backoffice.contract import CALLS
+from sync.backoffice.desk import Desk, RemoteDesk
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
 from sync.store.operators import Role
-from tests.desks import Here, furnished, marks, valid
+from tests.desks import Here, furnished, marks, serving, token_of, valid
 from tests.wrong import variants
 
 VALID = valid()
@@ -110,3 +112,46 @@ def _set(request: Any, name: str, value: Any) -> Any:
     copy.CopyFrom(request)
     setattr(copy, name, value)
     return copy
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_over_grpc_the_same_comes_of_it(tmp_path: Path, seed: int) -> None:
+    """Two stores alike, one here and one behind a server, are put to the same calls, with two fields wrong at once."""
+    chosen = random.Random(seed)
+    near, far = (_copied(tmp_path / name) for name in ("near.db", "far.db"))
+    token_of(near, Role.ADMIN)
+    here, taken = Here(near, Role.ADMIN), 0
+    with serving(far) as target, RemoteDesk(target, token_of(far, Role.ADMIN)) as there:
+        for number in range(150):
+            method = chosen.choice(list(VALID))
+            request = _wrong_twice(chosen, VALID[method], f"key {number}")
+            outcome = _ending(here, method, request)
+            assert _ending(there, method, request) == outcome, request
+            taken += outcome == ""
+        assert marks(near)[3:5] == marks(far)[3:5]
+    assert 10 < taken < 140
+
+
+def _copied(path: Path) -> Store:
+    path.write_bytes(furnished())
+    return open_store(path)
+
+
+def _wrong_twice(chosen: random.Random, request: Any, key: str) -> Any:
+    for _ in range(2):
+        found = [wrong for _, wrong in variants(request, leaving_out=("idempotency_key",))]
+        request = chosen.choice(found) if found else request
+    if hasattr(request, "idempotency_key"):
+        request.idempotency_key = key
+    return request
+
+
+def _ending(desk: Desk, method: str, request: Any) -> str:
+    """What a call ended with; "": it was done."""
+    try:
+        desk.call(method, request)
+    except InvalidRequest as e:
+        return f"INVALID {e.field}"
+    except Refused as e:
+        return e.code
+    return ""
