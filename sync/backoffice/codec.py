@@ -107,7 +107,8 @@ def millionths_or(field: str, text: str, default: int, *, least: int = -MOST) ->
 
 def amount(micros: int) -> str:
     """Millionths as a decimal text, without zeros at its end."""
-    return format(Decimal(micros).scaleb(-6).normalize() + 0, "f")
+    whole, part = divmod(abs(micros), MICROS)
+    return f"{'-' if micros < 0 else ''}{whole}.{part:06d}".rstrip("0").rstrip(".")
 
 
 def day(field: str, text: str) -> str:

@@ -80,7 +80,10 @@ class BackOfficeFront:
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
         self._health: Final = _Health(self._beside[0])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        _reflect(self._server, self._beside[1])
+        self._reflection: Final = _Reflection(self._beside[1])
+        servicer = reflection_pb2_grpc.ServerReflectionServicer()
+        servicer.ServerReflectionInfo = self._reflection  # type: ignore[method-assign]
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
         handler = _Handler(BackOffice(store), store, self._pool, self._beside[0])
         self._server.add_generic_rpc_handlers((handler,))
         self.address: Final = Address(address.host, self._listen(address, tls))
@@ -103,7 +106,9 @@ class BackOfficeFront:
     def stop(self, grace: float) -> None:
         """Takes no more calls, lets those begun end within `grace` seconds, then cuts off what is left."""
         self._health.serving = False
-        self._server.stop(grace).wait()
+        stopped = self._server.stop(grace)
+        self._reflection.end()
+        stopped.wait()
         for pool in (self._pool, *self._beside):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -154,6 +159,27 @@ class _Beside:
 
     def __call__(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._behavior(request, context)
+
+
+class _Reflection(_Beside):
+    """Streams in which tools ask for the contract, and which they may leave open."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        servicer = reflection.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
+        super().__init__(servicer.ServerReflectionInfo, pool)
+        self._open: Final[set[Any]] = set()
+
+    def __call__(self, request: Any, context: Any) -> Iterator[Any]:
+        self._open.add(context)
+        try:
+            yield from self._behavior(request, context)
+        finally:
+            self._open.discard(context)
+
+    def end(self) -> None:
+        """Ends those that are open."""
+        for context in tuple(self._open):
+            context.cancel()
 
 
 class _Health(health_pb2_grpc.HealthServicer):
@@ -249,10 +275,3 @@ def _fitting(detail: str) -> str:
             break
         kept.append(character)
     return "".join(kept) + "..."
-
-
-def _reflect(server: grpc.Server, pool: ThreadPoolExecutor) -> None:
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    servicer = reflection.ReflectionServicer(names)
-    servicer.ServerReflectionInfo = _Beside(servicer.ServerReflectionInfo, pool)  # type: ignore[assignment, method-assign]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

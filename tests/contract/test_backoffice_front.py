@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -297,6 +298,28 @@ def test_the_contract_can_be_asked_for(target: str) -> None:
         request = reflection_pb2.ServerReflectionRequest(list_services="")
         answer = next(iter(stub.ServerReflectionInfo(iter([request]), timeout=SECONDS)))
         assert SERVICE in {each.name for each in answer.list_services_response.service}
+
+
+def test_a_stream_that_is_left_open_holds_up_neither_calls_nor_the_end(store: Store) -> None:
+    token = token_of(store, Role.VIEWER)
+    front = BackOfficeFront(store, LOOPBACK)
+    front.start()
+    over = threading.Event()
+
+    def asking() -> Iterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        over.wait(SECONDS * 3)
+
+    with grpc.insecure_channel(str(front.address)) as channel, RemoteDesk(str(front.address), token) as desk:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        streams = [stub.ServerReflectionInfo(asking()) for _ in range(fronts.BESIDE)]
+        for stream in streams:
+            assert next(stream).list_services_response.service
+        assert ask(desk, "ListOperators").operators
+        began = time.monotonic()
+        front.stop(SECONDS * 2)
+        assert time.monotonic() - began < SECONDS
+        over.set()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "office.example.com"])
