@@ -16,6 +16,7 @@ from sync.store.holdings import lines_of, plan_lines
 from sync.store.plandoc import PlanTerms, blocking_of
 from sync.store.plans import Plan, get_plan
 from sync.store.tenants import get_tenant, writable
+from sync.store.terms import Line
 
 PA: Final = schema.plan_assignment
 PL: Final = schema.plan_line
@@ -34,12 +35,13 @@ def assign_plan(writing: Writing, tenant_id: str, plan_id: str, *, now: Instant)
     if current == plan_id:
         return None
     _refuse_unassignable(conn, tenant_id, plan)
+    before = _lines(conn, tenant_id)
     writing.touch(tenant_id, subtree=True)
     account = billing.put_under(writing, tenant_id, blocking_of(plan.terms), now=now)
     if current is not None:
         _end(writing, tenant_id, now)
     _begin(writing, tenant_id, plan, now)
-    _refuse_passing_cap(conn, tenant_id, now)
+    _refuse_passing_cap(conn, tenant_id, before, now)
     _audit(writing, "plan.assign", tenant_id, current, plan_id, account)
     return current
 
@@ -95,11 +97,14 @@ def _end(writing: Writing, tenant_id: str, now: Instant) -> None:
     writing.conn.execute(update(PA).where(PA.c.tenant_id == tenant_id, PA.c.ends_at.is_(None)).values(ends_at=now))
 
 
-def _refuse_passing_cap(conn: Connection, tenant_id: str, now: Instant) -> None:
+def _lines(conn: Connection, tenant_id: str) -> tuple[Line, ...]:
+    return (*lines_of(conn, tenant_id), *plan_lines(conn, [tenant_id]).get(tenant_id, ()))
+
+
+def _refuse_passing_cap(conn: Connection, tenant_id: str, before: tuple[Line, ...], now: Instant) -> None:
     edition = lineage.edition_of(conn, tenant_id)
     if edition is not None:
-        held = (*lines_of(conn, tenant_id), *plan_lines(conn, [tenant_id]).get(tenant_id, ()))
-        refuse_over_cap(edition, edition_caps(conn)[edition], held, now)
+        refuse_over_cap(edition, edition_caps(conn)[edition], _lines(conn, tenant_id), now, before=before)
 
 
 def _audit(

@@ -54,11 +54,13 @@ def settled(account: Account, now: Instant, zone: ZoneInfo) -> tuple[Account, li
     return after, [Movement(kind=Kind.CHARGES, at=after.as_of, amount=-taken, balance=after.balance, count=count)]
 
 
-def with_owed_taken(account: Account, now: Instant) -> tuple[Account, list[Movement]]:
-    """The account once what is owed is taken, if its settings let it, and what that moved."""
+def with_owed_taken(account: Account) -> tuple[Account, list[Movement]]:
+    """A settled account once what is owed is taken, if its settings let it, and what that moved."""
     after = pay_owed(account)
     taken = account.balance - after.balance
-    return after, [Movement(kind=Kind.OWED, at=now, amount=-taken, balance=after.balance, count=1)] if taken else []
+    if not taken:
+        return after, []
+    return after, [Movement(kind=Kind.OWED, at=account.as_of, amount=-taken, balance=after.balance, count=1)]
 
 
 def row_of(account: Account) -> dict[str, Any]:

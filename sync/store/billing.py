@@ -94,7 +94,7 @@ def move(writing: Writing, tenant_id: str, held: Held, now: Instant, step: Step,
     """Settles under the settings in force, takes the step, then what is owed if `blocking`, or its own, lets it."""
     last, charges = settled(held.effective, now, zone_in(writing.conn, tenant_id))
     stepped, movements = step(_limits_of(held.own, last))
-    paid, owed = with_owed_taken(under(bounded(stepped), blocking), now)
+    paid, owed = with_owed_taken(under(bounded(stepped), blocking))
     new = _limits_of(stepped, paid)
     if new == held.own:
         return {}, {}
