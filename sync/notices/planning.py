@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from sidecar.core.calendar import add_period, to_local
-from sidecar.core.model import DAY, FOREVER, SINCE_EVER, Grant, Instant, Period, Phase, Record
+from sidecar.core.model import DAY, SINCE_EVER, Grant, Instant, Period, Phase, Record
 from sidecar.core.rules import Terms
 from sidecar.core.tenant import Tenant
 from sidecar.core.timeline import COVERED, State
@@ -76,14 +77,14 @@ def reminders(tenant: Tenant, offsets: Iterable[int], now: Instant, since: Insta
     """
     if tenant.record.archived or tenant.record is not tenant.holder:
         return []
-    found: dict[Instant, dict[str, _Stage]] = {}
-    states = {key: tenant.segment(key, now).state for key in sorted(tenant.keys)}
+    found: dict[Instant, tuple[_Stage, list[str]]] = {}
     wanted = sorted(set(offsets))
-    for key, state in states.items():
+    for key in sorted(tenant.keys):
+        state = tenant.segment(key, now).state
         stage = _stage(tenant, key, state, wanted, now)
         if stage is not None and state.term_ends_at is not None:
-            found.setdefault(state.term_ends_at, {})[key] = stage
-    held = (_reminder(tenant, end, stages, states) for end, stages in sorted(found.items()))
+            found.setdefault(state.term_ends_at, (stage, []))[1].append(key)
+    held = (_reminder(tenant, end, *of) for end, of in sorted(found.items()))
     return [reminder for reminder in held if reminder.at > since]
 
 
@@ -93,17 +94,16 @@ def still(tenant: Tenant, offsets: Iterable[int], dedupe: str, count: int, now: 
     return next((r for r in held if r.dedupe == dedupe), None)
 
 
-def _reminder(tenant: Tenant, end: Instant, stages: dict[str, _Stage], states: dict[str, State]) -> Reminder:
-    latest = max(stages.values(), key=lambda stage: stage.at)
-    keys = tuple(key for key, stage in stages.items() if stage == latest)
+def _reminder(tenant: Tenant, end: Instant, stage: _Stage, keys: Sequence[str]) -> Reminder:
+    """Of keys that end at one instant those that are reminded of it are so at the same time: they share a calendar."""
     return Reminder(
         tenant_id=tenant.record.tenant_id,
-        kind=latest.kind,
-        count=latest.count,
-        at=latest.at,
+        kind=stage.kind,
+        count=stage.count,
+        at=stage.at,
         ends_at=end,
-        grace_ends_at=states[keys[0]].grace_ends_at or FOREVER,
-        keys=keys,
+        grace_ends_at=add_period(end, tenant.terms.grace, tenant.context.zone),
+        keys=tuple(keys),
         trials=tuple(key for key in keys if all(g.trial for g in _ending(tenant, key, end))),
     )
 
@@ -113,19 +113,17 @@ def _stage(tenant: Tenant, key: str, state: State, offsets: Sequence[int], now: 
     if end is None:
         return None
     if state.phase in COVERED:
-        return _before(tenant, key, end, offsets, now)
-    if state.phase is Phase.GRACE:
-        return _after(tenant, end, now)
-    if now < add_period(end, LATE, tenant.context.zone):
-        return _after(tenant, end, now)
-    return None
+        begun = max(state.term_starts_at or SINCE_EVER, _term_start(tenant, key, end))
+        return _before(end, begun, offsets, tenant.context.zone, now)
+    zone = tenant.context.zone
+    late = now < add_period(end, LATE, zone)
+    return _after(end, zone, now) if state.phase is Phase.GRACE or late else None
 
 
-def _before(tenant: Tenant, key: str, end: Instant, offsets: Sequence[int], now: Instant) -> _Stage | None:
-    """The last offset that has come."""
-    begun = _term_start(tenant, key, end)
+def _before(end: Instant, begun: Instant, offsets: Sequence[int], zone: ZoneInfo, now: Instant) -> _Stage | None:
+    """The last offset that has come of a term."""
     for days in offsets:
-        at = add_period(end, Period(days=days), tenant.context.zone, times=-1)
+        at = add_period(end, Period(days=days), zone, times=-1)
         if at < begun:
             return None
         if at <= now:
@@ -133,15 +131,13 @@ def _before(tenant: Tenant, key: str, end: Instant, offsets: Sequence[int], now:
     return None
 
 
-def _after(tenant: Tenant, end: Instant, now: Instant) -> _Stage:
+def _after(end: Instant, zone: ZoneInfo, now: Instant) -> _Stage:
     """The last month after the end that has come, else the end itself."""
-    zone, grace = tenant.context.zone, tenant.terms.grace
-    over = add_period(end, grace, zone)
     last, first = to_local(now, zone), to_local(end, zone)
-    months = (last.year - first.year) * 12 + last.month - first.month + 1
+    months = (last.year - first.year) * 12 + last.month - first.month
     for count in range(months, 0, -1):
         at = add_period(end, Period(months=count), zone)
-        if at <= now and at < over:
+        if at <= now:
             return _Stage(at, Kind.GRACE_MONTHLY, count)
     return _Stage(end, Kind.ENDED, 0)
 
