@@ -25,18 +25,18 @@ class Case(NamedTuple):
     expect: Plain
 
 
-class _Texts(yaml.SafeLoader):
+class Texts(yaml.SafeLoader):
     """Leaves timestamps as the texts they are."""
 
 
-_Texts.yaml_implicit_resolvers = {
+Texts.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
 def cases(file: str = "worked.yaml") -> Iterator[Case]:
-    for given in yaml.load((CASES / file).read_text(), _Texts):
+    for given in yaml.load((CASES / file).read_text(), Texts):
         zone = given.get("zone", "UTC")
         holder = _record("parent", zone, given["holder"]) if "holder" in given else None
         record = _record("acme", zone, given["record"]) | {"holder": holder}
