@@ -16,7 +16,7 @@ from sync.store.holdings import lines_of, plan_lines
 from sync.store.plandoc import PlanTerms, blocking_of
 from sync.store.plans import Plan, get_plan
 from sync.store.tenants import get_tenant, writable
-from sync.store.terms import Line
+from sync.store.terms import Line, check_sizes
 
 PA: Final = schema.plan_assignment
 PL: Final = schema.plan_line
@@ -25,8 +25,8 @@ PL: Final = schema.plan_line
 def assign_plan(writing: Writing, tenant_id: str, plan_id: str, *, now: Instant) -> str | None:
     """Puts a tenant on a plan, in place of the one that it is on, and returns that one. The same again changes nothing.
 
-    Refused: UNKNOWN_TENANT, TENANT_ARCHIVED, TENANT_ERASED, UNKNOWN_PLAN, PLAN_ARCHIVED, PLAN_NOT_AVAILABLE,
-    BASIS_MISMATCH, EDITION_CAP_EXCEEDED.
+    Raises InvalidRequest where it would grant more than a record can say, or Refused: UNKNOWN_TENANT, TENANT_ARCHIVED,
+    TENANT_ERASED, UNKNOWN_PLAN, PLAN_ARCHIVED, PLAN_NOT_AVAILABLE, BASIS_MISMATCH, EDITION_CAP_EXCEEDED.
     """
     conn = writing.conn
     writable(conn, tenant_id)
@@ -41,6 +41,7 @@ def assign_plan(writing: Writing, tenant_id: str, plan_id: str, *, now: Instant)
     if current is not None:
         _end(writing, tenant_id, now)
     _begin(writing, tenant_id, plan, now)
+    check_sizes(plan_lines(conn, [tenant_id]).get(tenant_id, ()))
     _refuse_passing_cap(conn, tenant_id, before, now)
     _audit(writing, "plan.assign", tenant_id, current, plan_id, account)
     return current

@@ -13,9 +13,7 @@ from sync.store.placing import Ask, History, Kind, Outcome, new, renew
 from sync.store.prices import PriceList
 from sync.store.pricing import priced, total_of
 from sync.store.raising import downgrade, upgrade
-from sync.store.terms import Line, in_calendar, limit_of
-
-MOST_GRANTED: Final = 2**53
+from sync.store.terms import Line, check_sizes, in_calendar
 
 PLACERS: Final[Mapping[Kind, Callable[[Ask, History, Instant], Outcome]]] = {
     Kind.NEW: new,
@@ -30,7 +28,7 @@ def place(ask: Ask, history: History, *, now: Instant) -> Outcome:
     in_calendar("at", now)
     _check_shape(ask)
     outcome = PLACERS[ask.kind](ask, history, now)
-    _check_sizes(outcome.lines)
+    check_sizes(outcome.lines)
     _check_cap(ask, history, outcome)
     edition = ask.edition or history.edition
     prices = history.prices.get(edition or "", PriceList())
@@ -48,19 +46,6 @@ def _check_shape(ask: Ask) -> None:
     ids = [wanted.product.id for wanted in ask.lines]
     if len(set(ids)) < len(ids):
         raise InvalidRequest("lines", "a product may stand in one line only: add the quantities up")
-
-
-def _check_sizes(lines: Iterable[Line]) -> None:
-    for line in lines:
-        for entry in (*line.product.license_template, *line.product.trial_license_template):
-            for number, calculation in (
-                (entry.amount, entry.amount_calculation),
-                (entry.users, entry.users_calculation),
-            ):
-                granted = limit_of(number, calculation, line.quantity)
-                if isinstance(granted, int) and granted > MOST_GRANTED:
-                    problem = f"{line.quantity} of {line.product.id} would grant more than 2^53 of {entry.name}"
-                    raise InvalidRequest("quantity", problem)
 
 
 def _check_cap(ask: Ask, history: History, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Period
+from sync.store.names import sized_name
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S(.*\S)?$")]
 Calculation = Literal["fixed", "per_qty"]
@@ -98,9 +99,13 @@ _MONTHS: Final[Mapping[str, int]] = {"monthly": 1, "quarterly": 3, "annual": 12}
 def product_of(document: object) -> Product:
     """A product from a JSON-like value. Raises InvalidRequest, naming every field that is wrong."""
     try:
-        return Product.model_validate(document)
+        product = Product.model_validate(document)
     except ValidationError as e:
         raise InvalidRequest("product", "; ".join(_problem(error) for error in e.errors())) from e
+    entries = (*product.trial_license_template, *product.license_template)
+    for name in (product.id, *(each.name for each in entries), *(each.name for each in product.features)):
+        sized_name("product", name)
+    return product
 
 
 def _problem(error: Mapping[str, object]) -> str:

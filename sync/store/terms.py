@@ -14,6 +14,7 @@ from sidecar.core.model import FOREVER, UNLIMITED, Grant, Instant, Limit, Period
 from sync.store.products import Product, TemplateEntry
 
 DATE_LENGTH: Final = len("2026-06-30")
+MOST_GRANTED: Final = 2**53
 LONGEST: Final = 1200
 """Months, and a hundred times as many days: a term of a century at most."""
 
@@ -169,3 +170,14 @@ def limit_of(number: int | str | None, calculation: str, quantity: int) -> Limit
     if isinstance(number, str):
         return UNLIMITED
     return number * quantity if calculation == "per_qty" else number
+
+
+def check_sizes(lines: Iterable[Line]) -> None:
+    """Raises InvalidRequest where a line would grant more of a key than a record can say."""
+    for line in lines:
+        for entry in (*line.product.license_template, *line.product.trial_license_template):
+            amount = limit_of(entry.amount, entry.amount_calculation, line.quantity)
+            users = limit_of(entry.users, entry.users_calculation, line.quantity)
+            if any(isinstance(granted, int) and granted > MOST_GRANTED for granted in (amount, users)):
+                problem = f"{line.quantity} of {line.product.id} would grant more than 2^53 of {entry.name}"
+                raise InvalidRequest("quantity", problem)

@@ -162,6 +162,14 @@ def test_a_product_is_kept_in_versions_with_their_entries(shop: Shop) -> None:
     assert (details["before"].get("downgrade"), details["after"]["downgrade"]) == (None, "at_end")
 
 
+@pytest.mark.parametrize("place", ["license_template", "trial_license_template", "features"])
+def test_a_key_is_no_longer_than_a_record_can_say(place: str) -> None:
+    named = {"trial": {"count": 1, "unit": "day"}, "features": [{"name": "x"}]}
+    product_of({"id": "p"} | named | {place: [{"name": "桌" * 85}]})
+    with pytest.raises(InvalidRequest, match="256 bytes"):
+        product_of({"id": "p"} | named | {place: [{"name": "桌" * 86}]})
+
+
 def test_a_downgrade_is_refused_unless_it_is_said_how(shop: Shop) -> None:
     assert product_of(per_unit("fd", "fixed_desk")).downgrade == "refused"
     with pytest.raises(InvalidRequest, match="downgrade"):

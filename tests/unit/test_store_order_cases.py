@@ -43,9 +43,10 @@ def windows(shop: Shop, key: str) -> list[tuple[str, str, object]]:
 
 def plan(shop: Shop, product: str, quantity: int) -> None:
     terms = PlanTerms(services=(Service(product=product, quantity=quantity),))
+    plan_id = f"{quantity} of {product}"
     with shop.store.writing(TESTER) as writing:
-        plans.create_plan(writing, "plan", name="plan", terms=terms, now=at("2026-01-01"))
-        assignments.assign_plan(writing, "t", "plan", now=at("2026-01-01"))
+        plans.create_plan(writing, plan_id, name="plan", terms=terms, now=at("2026-01-01"))
+        assignments.assign_plan(writing, "t", plan_id, now=at("2026-01-01"))
 
 
 def test_what_a_plan_grants_counts_against_the_cap_and_is_no_term(shop: Shop) -> None:
@@ -60,6 +61,16 @@ def test_what_a_plan_grants_counts_against_the_cap_and_is_no_term(shop: Shop) ->
     with refused("EDITION_CAP_EXCEEDED"):
         shop.upgrade("t", {"fd": 41}, "2026-01-03")
     assert shop.amount("t", "fixed_desk", "2026-01-03") == 100
+
+
+def test_a_plan_grants_no_more_than_a_record_can_say(shop: Shop) -> None:
+    entry = {"name": "room", "amount": 2**40, "amount_calculation": "per_qty"}
+    shop.product({"id": "big", "license_template": [entry]})
+    with pytest.raises(InvalidRequest, match=r"more than 2\^53"):
+        plan(shop, "big", 2**13 + 1)
+    assert shop.record("t").grants == ()
+    plan(shop, "big", 2**13)
+    assert shop.amount("t", "room", "2026-01-01") == 2**53
 
 
 # --- terms ---
