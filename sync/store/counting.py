@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -126,10 +126,11 @@ def set_usages(writing: Writing, asks: Sequence[UsageAsk]) -> list[DeskgateError
     """States usage of many tenants; for each ask None, or why it was not done: InvalidRequest, UNKNOWN_TENANT,
     TENANT_ERASED.
     """
-    conn = writing.conn
-    tenants = sorted({ask.tenant_id for ask in asks})
-    erased = {r.id: r.erased_at for ids in lineage.chunks(tenants) for r in _rows(conn, T.c.id, T.c.erased_at, ids=ids)}
-    outcomes = [_problem(ask, erased) for ask in asks]
+    misstated = [_misstated(ask) for ask in asks]
+    named = sorted({ask.tenant_id for ask, problem in zip(asks, misstated, strict=True) if problem is None})
+    found = (_rows(writing.conn, T.c.id, T.c.erased_at, ids=ids) for ids in lineage.chunks(named))
+    erased = {row.id: row.erased_at for rows in found for row in rows}
+    outcomes = [problem or _refusal(ask, erased) for ask, problem in zip(asks, misstated, strict=True)]
     good = [ask for ask, problem in zip(asks, outcomes, strict=True) if problem is None]
     _write_units(writing, [ask for ask in good if ask.units is not None])
     _write_seats(writing, [ask for ask in good if ask.user_id is not None])
@@ -141,8 +142,9 @@ def _rows(conn: Connection, *columns: Any, ids: Sequence[str]) -> Any:
     return conn.execute(select(*columns).where(owner.in_(ids)))
 
 
-def _problem(ask: UsageAsk, erased: dict[str, int | None]) -> DeskgateError | None:
+def _misstated(ask: UsageAsk) -> DeskgateError | None:
     try:
+        sized_name("tenant_id", ask.tenant_id)
         sized_name("key", ask.key)
         if (ask.units is None) == (ask.user_id is None):
             return InvalidRequest("units", "give units or a user, one of them")
@@ -152,6 +154,10 @@ def _problem(ask: UsageAsk, erased: dict[str, int | None]) -> DeskgateError | No
             sized_name("user_id", ask.user_id)
     except InvalidRequest as e:
         return e
+    return None
+
+
+def _refusal(ask: UsageAsk, erased: Mapping[str, int | None]) -> DeskgateError | None:
     if ask.tenant_id not in erased:
         return unknown_tenant(ask.tenant_id)
     return None if erased[ask.tenant_id] is None else erased_tenant(ask.tenant_id)

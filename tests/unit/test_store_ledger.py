@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.calendar import format_instant, zone_of
@@ -301,6 +301,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("zone"), st.sampled_from(["UTC", ZONE, "Australia/Lord_Howe"])),
     st.tuples(st.just("settle"), st.none()),
 )
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Every example is a store in a file: making a failing one smaller takes minutes."""
 BLOCKING = {"strict": (20 * MICROS, 2), "loose": (-90 * MICROS, 0)}
 
 
@@ -398,7 +400,7 @@ def check(shop: Shop, plainly: Plainly, instant: int) -> None:
     assert (held.allowed_balance, held.deferral_days) == BLOCKING.get(plainly.plan, plainly.own)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=WITHOUT_SHRINKING)
 @given(
     basis=st.sampled_from(Basis),
     balance=AMOUNTS,
