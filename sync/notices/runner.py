@@ -116,7 +116,7 @@ class Runner:
 
     def run(self) -> None:
         """Plans and sends until it is stopped. A store that cannot be used is waited for."""
-        planned_at = float("-inf")
+        planned_at, trouble = float("-inf"), ""
         while not self._stop.is_set():
             busy = False
             try:
@@ -124,8 +124,13 @@ class Runner:
                     self.plan()
                     planned_at = time.monotonic()
                 busy = self.send_due()
+                if trouble:
+                    trouble = ""
+                    _log.info("store can be used again")
             except StoreError as e:
-                _log.error("store cannot be used", code=e.code, problem=e.advice)
+                if e.advice != trouble:
+                    trouble = e.advice
+                    _log.error("store cannot be used", code=e.code, problem=e.advice)
             if not busy:
                 self._stop.wait(self._pace.look_every)
 
@@ -141,17 +146,17 @@ class Runner:
         with self._store.reading() as conn:
             if not notices.due(conn, now=self._clock(), limit=1):
                 return False
-        deadline = time.monotonic() + self._pace.lease
-        claimed = self._claim()
+        claimed, deadline = self._claim()
         if claimed:
             self._hand_over(claimed, deadline)
         return True
 
-    def _claim(self) -> list[Claimed]:
-        now = self._clock()
+    def _claim(self) -> tuple[list[Claimed], float]:
+        """What is ours to send, and until when, by the monotonic clock."""
         with self._writing() as writing:
+            now, deadline = self._clock(), time.monotonic() + self._pace.lease
             found = notices.due(writing.conn, now=now, limit=self._pace.batch)
-            return [claimed for one in found if (claimed := self._taken(writing, one, now)) is not None]
+            return [claimed for one in found if (claimed := self._taken(writing, one, now)) is not None], deadline
 
     def _taken(self, writing: Writing, one: Addressed, now: Instant) -> Claimed | None:
         """Claims a notice, unless it holds no more or cannot be sent."""

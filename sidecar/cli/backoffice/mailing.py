@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.headerregistry import Address
@@ -120,6 +121,7 @@ def _server(
     ca: Ca = None,
     timeout: Timeout = 30.0,
 ) -> Server:
+    _check_ca(ca)
     return Server(
         place=_place(smtp, tls),
         sender=_sender(sender),
@@ -129,6 +131,13 @@ def _server(
         ca=ca,
         timeout=timeout,
     )
+
+
+def _check_ca(ca: Path | None) -> None:
+    try:
+        ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as e:
+        raise InvalidRequest("smtp_ca", f"{ca} cannot be used: {e}") from e
 
 
 def _place(text: str, tls: Security) -> Place:
