@@ -192,11 +192,11 @@ def _list(view: View, request: pb.ListLedgerRequest) -> pb.ListLedgerResponse:
 
 METHODS: Final = (
     writes("OpenAccount", _open),
-    writes("TopUpAccount", _top_up),
+    writes("TopUpAccount", _top_up, fields={"balance": "amount"}),
     writes("SetAccountCharge", _set_charge),
     writes("SetAccountBlocking", _set_blocking),
     writes("ChangeAccountBasis", _change_basis),
-    writes("CorrectAccountBalance", _correct),
+    writes("CorrectAccountBalance", _correct, fields={"balance": "amount"}),
     writes("CloseAccount", _close),
     reads("GetAccount", _get),
     reads("ListLedger", _list),
