@@ -24,6 +24,8 @@ def refuse_over_cap(
     way of what adds no desk.
     """
     desks = _desks(lines, since)
+    if _sum(desks) <= cap:
+        return
     were = None if before is None else _desks(before, since)
     for instant in sorted({max(since, g.starts_at) for g in desks}):
         total = _total(desks, instant)
@@ -40,5 +42,9 @@ def _desks(lines: Iterable[Line], since: Instant) -> list[Grant]:
 
 
 def _total(desks: Iterable[Grant], instant: Instant) -> float:
-    held = (g.amount for g in desks if g.starts_at <= instant < g.ends_at and g.amount is not None)
-    return sum(amount if isinstance(amount, int) else inf for amount in held)
+    return _sum(g for g in desks if g.starts_at <= instant < g.ends_at)
+
+
+def _sum(desks: Iterable[Grant]) -> float:
+    amounts = (g.amount for g in desks if g.amount is not None)
+    return sum(amount if isinstance(amount, int) else inf for amount in amounts)

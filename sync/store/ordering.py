@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -84,8 +84,9 @@ class Judging:
         named = {ask.edition for ask in asks} | {book.edition for book in self._books.values()}
         priced = any(ask.deal.currency for ask in asks)
         self._prices: Final = price_lists(conn, [name for name in named if name]) if priced else {}
-        self._orders: Final = count(1)
-        self._lines: Final = count(1)
+        self._times: Final = Counter(ask.tenant_id for ask in asks)
+        self._orders = 0
+        self._lines = 0
 
     def place(self, asked: OrderAsk, *, now: Instant) -> Placed:
         """What an order comes to. Raises Refused or InvalidRequest, and then nothing has changed."""
@@ -112,10 +113,19 @@ class Judging:
             beyond=not book.serves or ask.edition is not None,
             holder_id=book.holder_id,
         )
-        book.lines = (*ended(book.lines, outcome.ends), *self._numbered(outcome.lines))
+        if self._times[asked.tenant_id] > 1:
+            self._keep(book, ask, outcome)
+        self._orders += 1
+        self._lines += len(outcome.lines)
+        return placed
+
+    def _keep(self, book: _Book, ask: Ask, outcome: Outcome) -> None:
+        """The tenant as this order leaves it, for those that follow."""
+        order_id = -self._orders - 1
+        own = (replace(x, id=-self._lines - n, order_id=order_id) for n, x in enumerate(outcome.lines, 1))
+        book.lines = (*ended(book.lines, outcome.ends), *own)
         book.edition = ask.edition or book.edition
         book.serves = True
-        return placed
 
     def _ask(self, asked: OrderAsk) -> Ask:
         if asked.edition is not None and asked.edition not in self._caps:
@@ -136,11 +146,6 @@ class Judging:
         product, version = self._products[product_id]
         item = wanted if isinstance(wanted, Item) else Item(quantity=wanted)
         return Wanted(product=product, product_version=version, item=item)
-
-    def _numbered(self, lines: Iterable[Line]) -> Iterator[Line]:
-        order_id = -next(self._orders)
-        for line in lines:
-            yield replace(line, id=-next(self._lines), order_id=order_id)
 
 
 def _refusal(conn: Connection, tenant_id: str) -> Refused:

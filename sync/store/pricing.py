@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,8 @@ MOST: Final = 2**31
 """The largest quantity that can be ordered."""
 MOST_PERIODS: Final = 12_000
 LONGEST_NOTE: Final = 4096
+MANY: Final = 4096
+"""Results that are remembered: many orders of a batch have the same dates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ def checked_note(field: str, text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=MANY)
 def day_of(instant: Instant, zone: ZoneInfo) -> str:
     """The date of an instant in a zone."""
     return to_local(instant, zone).date().isoformat()
@@ -136,6 +140,7 @@ def _unit_price(line: Line, item: Item, deal: Deal, prices: PriceList) -> int:
     return listed
 
 
+@lru_cache(maxsize=MANY)
 def periods_begun(start: Instant, end: Instant, months: int, zone: ZoneInfo) -> int:
     """Billing periods of so many months begun in [start, end), counted from `start`. Without an end it is one."""
     if end == FOREVER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, insert
@@ -148,7 +149,7 @@ def told(order: Order, ends: Mapping[int, Instant]) -> dict[str, Any]:
         "kind": order.kind.value,
         "trial": order.trial,
         "edition": order.edition,
-        "placed_at": format_instant(order.placed_at),
+        "placed_at": _told_instant(order.placed_at),
         "purchased_on": order.purchased_on,
         "currency": order.currency,
         "coupon": order.coupon,
@@ -172,7 +173,7 @@ def _told_line(line: Line) -> dict[str, Any]:
         "product": line.product.id,
         "version": line.product_version,
         "quantity": line.quantity,
-        "starts_at": format_instant(line.starts_at),
+        "starts_at": _told_instant(line.starts_at),
         "ends_at": _told_instant(line.ends_at),
         "trial_until": _told_instant(line.trial_until),
         "unit_price": line.unit_price,
@@ -181,5 +182,6 @@ def _told_line(line: Line) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4096)
 def _told_instant(instant: Instant | None) -> str | None:
     return None if instant is None or instant == FOREVER else format_instant(instant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -103,6 +104,7 @@ def end_of(text: str, zone: ZoneInfo) -> Instant:
         raise InvalidRequest("ends", f"{text} is past the calendar: say that the term is perpetual") from e
 
 
+@lru_cache(maxsize=4096)
 def counted_from(start: Instant, anchor: Instant, length: Period, zone: ZoneInfo) -> Instant:
     """The end of a term of `length` that begins at `start`, counted from its anchor.
 
