@@ -49,7 +49,7 @@ def per_unit(product_id: str, key: str, **more: Any) -> dict[str, Any]:
 
 
 @cache
-def _empty_store() -> bytes:
+def empty_store() -> bytes:
     """The file of a store just made: making one for every test would be most of the tests' time."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
@@ -61,7 +61,7 @@ class Shop:
     """A store, and the back office at it."""
 
     def __init__(self, path: Path) -> None:
-        path.write_bytes(_empty_store())
+        path.write_bytes(empty_store())
         self.store: Store = open_store(path)
 
     def product(self, document: Mapping[str, Any]) -> None:

@@ -95,8 +95,10 @@ def new(office: Office, op: Plain, draft: Draft) -> None:
         if product.get("trial") is not None and not used:
             trial_until = after_trial(product, start, tenant.zone)
         if op.get("trial"):
+            if "length" in op or "ends_at" in op:
+                draft.may.add("INVALID")  # it ends with the trial period
             if product.get("trial") is None:
-                draft.must |= {"INVALID", "NO_TRIAL"}
+                draft.must |= {"INVALID", "NO_TRIAL", "EMPTY_TERM"}
                 continue
             if used:
                 draft.must.add("TRIAL_USED")
@@ -129,6 +131,8 @@ def renew(office: Office, op: Plain, draft: Draft) -> None:
         if old.end() == NEVER:
             draft.must |= {"END_NOT_LATER", "NOTHING_TO_RENEW"}
             continue
+        if op["at"] <= old.end() and "starts_at" in op:
+            draft.may.add("INVALID")  # it starts at the old end, whatever is asked for
         draft.lines.append(renewed(office, op, old, office.products[product_id][-1], quantity))
         if draft.lines[-1].ends_at <= old.end():
             draft.must.add("END_NOT_LATER")
@@ -153,6 +157,8 @@ def renewed(office: Office, op: Plain, old: Line, product: Plain, quantity: int)
 
 def upgrade(office: Office, op: Plain, draft: Draft) -> None:
     now, named = op["at"], op["products"]
+    if {"length", "ends_at", "starts_at"} & set(op):
+        draft.may.add("INVALID")  # it starts now, and its end stays
     runs = running(office, op["tenant"], now)
     by_product = {line.product["id"]: line for _, line in runs}
     if not runs or any(product_id not in by_product for product_id in named):
@@ -236,10 +242,12 @@ def downgrade(office: Office, op: Plain, draft: Draft) -> None:
     if len(modes) > 1:
         draft.must.add("INVALID")
     if modes == {"at_once"}:
-        if "length" in op or "ends_at" in op:
+        if {"length", "ends_at", "starts_at"} & set(op):
             draft.may.add("INVALID")
         supersede(office, op, draft, op["at"])
     if modes == {"at_end"}:
+        if "starts_at" in op:
+            draft.may.add("INVALID")
         for product_id, quantity in op["products"].items():
             if product_id in runs:
                 lower_at_end(office, op, draft, runs[product_id], quantity)

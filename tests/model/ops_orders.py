@@ -64,7 +64,8 @@ def order_place(author: Author) -> Plain:
         made["edition"] = author.one(EDITIONS)
         if kind == "UPGRADE" and author.chance(0.3):
             made["products"] = {}
-    return made | terms(author, made) | money(author, made["products"])
+    made |= terms(author, made) | money(author, made["products"])
+    return made | author.one([end(author, tenant), {"starts_at": author.near(tenant)}]) if author.chance(0.02) else made
 
 
 def buyer(author: Author) -> str:
@@ -92,11 +93,7 @@ def terms(author: Author, op: Plain) -> Plain:
         return made
     if kind == "RENEW":
         made = {"late_start": "old_end"} if author.chance(0.3) else {}
-        late = all(
-            old is None or old.end() < author.now
-            for old in (drafts.latest(author.office, tenant, product) for product in op["products"])
-        )
-        if late and author.chance(0.2):
+        if author.chance(0.15):
             made["starts_at"] = author.near(tenant)
         return end(author, tenant) | made
     if kind == "DOWNGRADE" and author.chance(0.5):

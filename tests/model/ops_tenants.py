@@ -18,7 +18,13 @@ def tenant_create(author: Author) -> Plain:
 
 def tenant_update(author: Author) -> Plain:
     change = author.one(
-        [{"zone": author.one(ZONES)}, {"edition": author.one(EDITIONS)}, {"language": "zh-CN"}, {"tags": ["vip"]}]
+        [
+            {"zone": author.one(ZONES)},
+            {"zone": author.one(ZONES)},
+            {"edition": author.one([*EDITIONS, "", "none"])},
+            {"language": "zh-CN"},
+            {"tags": ["vip"]},
+        ]
     )
     return {"tenant": author.tenant()} | change
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from tests.model import lineage, money
 from tests.model.drafts import KINDS, Draft
-from tests.model.grants import desks_at, grants_of, own_grants, passes
-from tests.model.state import Line, Office, Order, Plain, Ruling, refuses_tenant
+from tests.model.grants import desks_at, grants_of, lines_of, passes
+from tests.model.state import NEVER, Line, Office, Order, Plain, Ruling, refuses_tenant
 
 
 def place(office: Office, op: Plain) -> Ruling:
@@ -17,6 +17,8 @@ def place(office: Office, op: Plain) -> Ruling:
         must.add("UNKNOWN_EDITION")
     if not op["products"] and not (op["kind"] == "UPGRADE" and op.get("edition") is not None):
         must |= {"INVALID", "NOTHING_TO_UPGRADE"}
+    if "length" in op and "ends_at" in op:
+        must.add("INVALID")
     if must - {"TENANT_ARCHIVED"}:
         return Ruling(must=must, may=POSSIBLE)
     draft = Draft(must=must)
@@ -27,8 +29,7 @@ def place(office: Office, op: Plain) -> Ruling:
     order = Order(0, op["tenant"], op["kind"], draft.lines, trial=bool(op.get("trial")), edition=op.get("edition"))
     order.noticed = draft.noticed
     price(office, op, order, draft)
-    if passes_cap(office, op, draft):
-        draft.must.add("EDITION_CAP_EXCEEDED")
+    cap(office, op, draft)
 
     def do() -> Order:
         for line, at in draft.ends:
@@ -77,32 +78,40 @@ def price(office: Office, op: Plain, order: Order, draft: Draft) -> None:
     order.total = money.total(order.lines, op.get("coupon_amount", 0), op.get("credit", 0))
 
 
-def passes_cap(office: Office, op: Plain, draft: Draft) -> bool:
-    """Whether fixed and shared desks would pass the cap of the order's edition, else the tenant's, at any instant."""
-    name = op.get("edition") or lineage.own_edition(office, op["tenant"])
+def cap(office: Office, op: Plain, draft: Draft) -> None:
+    """Whether fixed and shared desks would pass the cap of the order's edition, else the tenant's, at any instant.
+
+    They pass it by this order where it raises them, or where it names an edition with a lower cap, which then holds
+    from its first line on. Left open: desks of the term before that line, and a cap that was lowered under a tenant.
+    """
+    current = lineage.own_edition(office, op["tenant"])
+    name = op.get("edition") or current
     if name is None:
-        return False
+        return
+    most = office.editions[name]["cap"]
     cut = {id(line): at for line, at in draft.ends}
-    theirs = own_lines_after(office, op["tenant"], cut)
-    grants = [g for line in [*theirs, *draft.lines] for g in grants_of(line)]
-    return over_cap(grants, office.editions[name]["cap"])
+    lines = lines_of(office, op["tenant"])
+    before = [g for line in lines for g in grants_of(line)]
+    after = [g for line in [*cut_short(lines, cut), *draft.lines] for g in grants_of(line)]
+    if raised_over(before, after, most):
+        draft.must.add("EDITION_CAP_EXCEEDED")
+    elif op.get("edition") is not None and over_from(after, most, op["at"]):
+        lower = current is None or most < office.editions[current]["cap"]
+        first = min((line.starts_at for line in draft.lines), default=NEVER)
+        (draft.must if lower and over_from(after, most, first) else draft.may).add("EDITION_CAP_EXCEEDED")
 
 
-def own_lines_after(office: Office, tenant: str, cut: dict[int, int]) -> list[Line]:
-    lines = [line for order in office.orders if order.tenant == tenant for line in order.lines]
-    lines += [line for a in office.assignments if a.tenant == tenant for line in a.lines]
+def cut_short(lines: list[Line], cut: dict[int, int]) -> list[Line]:
     return [replace(line, ended=[*line.ended, cut[id(line)]]) if id(line) in cut else line for line in lines]
 
 
-def over_cap(grants: list[Plain], cap: int) -> bool:
-    return any(passes(desks_at(grants, g["starts_at"]), cap) for g in grants)
+def raised_over(before: list[Plain], after: list[Plain], most: int) -> bool:
+    edges = {edge for g in [*before, *after] for edge in (g["starts_at"], g["ends_at"]) if edge is not None}
+    return any(passes(desks_at(after, t), most) and passes(desks_at(after, t), desks_at(before, t)) for t in edges)
 
 
-def over_caps(office: Office, tenant: str, more: list[Line]) -> bool:
-    """The same of lines that a plan would add."""
-    name = lineage.own_edition(office, tenant)
-    grants = own_grants(office, tenant) + [g for line in more for g in grants_of(line)]
-    return name is not None and over_cap(grants, office.editions[name]["cap"])
+def over_from(grants: list[Plain], most: int, since: int) -> bool:
+    return any(passes(desks_at(grants, max(since, g["starts_at"])), most) for g in grants)
 
 
 def void(office: Office, op: Plain) -> Ruling:

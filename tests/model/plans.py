@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.model import accounts, lineage
-from tests.model.orders import over_caps
-from tests.model.state import NEVER, Assignment, Line, Office, Plain, Plan, Ruling, refuses_tenant
+from tests.model.grants import grants_of, lines_of
+from tests.model.orders import cut_short, raised_over
+from tests.model.state import NEVER, Assignment, Line, Office, Plain, Plan, Ruling, Tenant, refuses_tenant
 
 
 def create(office: Office, op: Plain) -> Ruling:
@@ -119,13 +120,8 @@ def assign(office: Office, op: Plain) -> Ruling:
     if old is not None and old.plan == plan.id:
         return Ruling(must=must, may=refusals)
     lines = [Line(office.products[product][-1], quantity, now, NEVER, now) for product, quantity in plan.services]
-    taken = old.lines if old is not None else []
-    for line in taken:  # only to see what there would be
-        line.ended.append(now)
-    if over_caps(office, tenant.id, lines):
+    if over_cap(office, tenant.id, old, lines, now):
         refusals.add("EDITION_CAP_EXCEEDED")
-    for line in taken:
-        line.ended.pop()
 
     def switch() -> None:
         if old is not None:
@@ -133,6 +129,17 @@ def assign(office: Office, op: Plain) -> Ruling:
         office.assignments.append(Assignment(tenant.id, plan.id, plan.blocking, lines))
 
     return Ruling(must=must | refusals, do=lambda: accounts.change(office, tenant, now, switch))
+
+
+def over_cap(office: Office, tenant: str, old: Assignment | None, lines: list[Line], now: int) -> bool:
+    name = lineage.own_edition(office, tenant)
+    if name is None:
+        return False
+    theirs = lines_of(office, tenant)
+    cut = {id(line): now for line in old.lines} if old is not None else {}
+    before = [g for line in theirs for g in grants_of(line)]
+    after = [g for line in [*cut_short(theirs, cut), *lines] for g in grants_of(line)]
+    return raised_over(before, after, office.editions[name]["cap"])
 
 
 def end(assignment: Assignment, now: int) -> None:
@@ -151,3 +158,10 @@ def unassign(office: Office, op: Plain) -> Ruling:
         return Ruling(must=must, may={"NO_PLAN"})
     ending = old
     return Ruling(must=must, do=lambda: accounts.change(office, tenant, op["at"], lambda: end(ending, op["at"])))
+
+
+def take_away(office: Office, tenant: Tenant, now: int) -> None:
+    """Ends the plan of a tenant, if it is on one."""
+    old = accounts.plan_in_force(office, tenant.id)
+    if old is not None:
+        accounts.change(office, tenant, now, lambda: end(old, now))

@@ -52,7 +52,7 @@ def create(office: Office, op: Plain) -> Ruling:
 def update(office: Office, op: Plain) -> Ruling:
     """A change of zone moves no stored instant; what is due until now is due in the old zone."""
     must = refuses_tenant(office, op["tenant"], archived=False)
-    if op.get("edition") is not None and op["edition"] not in office.editions:
+    if op.get("edition") and op["edition"] not in office.editions:
         must.add("UNKNOWN_EDITION")
     if "UNKNOWN_TENANT" in must:
         return Ruling(must=must)
@@ -62,7 +62,7 @@ def update(office: Office, op: Plain) -> Ruling:
     def fields() -> None:
         for name in ("zone", "edition", "language", "tags"):
             if name in op:
-                setattr(tenant, name, op[name])
+                setattr(tenant, name, op[name] or None if name == "edition" else op[name])
 
     def do() -> None:
         if "zone" in op and op["zone"] != tenant.zone:
@@ -134,6 +134,7 @@ def erase(office: Office, op: Plain) -> Ruling:
 
     def do() -> None:
         if tenant.erased_at is None:
+            plans.take_away(office, tenant, op["at"])
             tenant.erased_at = op["at"]
             tenant.blocks, tenant.units = {}, {}
             tenant.tags, tenant.language = [], tenant.language
