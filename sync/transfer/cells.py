@@ -46,16 +46,16 @@ class Cells:
     """A row's cells by column. What is wrong with one is kept in `problems`, by column, and reading goes on."""
 
     def __init__(self, cells: Mapping[str, str]) -> None:
-        self._cells: Final = cells
+        self._filled: Final = {column: text for column, text in cells.items() if text}
         self.problems: Final[dict[str, str]] = {}
 
     def said(self, columns: Collection[str]) -> dict[str, str]:
-        """The cells of these columns that are not empty."""
-        return {column: text for column, text in self._cells.items() if text and column in columns}
+        """The cells of these columns in which something stands."""
+        return {column: text for column, text in self._filled.items() if column in columns}
 
     def text(self, column: str) -> str:
         """As it stands; "" where there is nothing."""
-        return self._cells.get(column, "")
+        return self._filled.get(column, "")
 
     def needed(self, column: str) -> str:
         """As it stands; nothing is a problem."""
@@ -104,8 +104,8 @@ class Cells:
 
         Blanks around the text are no part of it, unless it is taken as `exact`.
         """
-        text = self.text(column) if exact else self.text(column).strip()
-        if not text:
+        text = self._filled.get(column)
+        if text is None or not (text := text if exact else text.strip()):
             return default
         try:
             return read(column, text)

@@ -24,7 +24,7 @@ from sync.transfer.sheet import Sheet
 
 BATCH: Final = 1000
 """Rows that one transaction takes."""
-BETWEEN: Final = 0.05
+BETWEEN: Final = 0.02
 """Seconds without a transaction after each, in which others who wait to write come to it."""
 
 

@@ -80,17 +80,16 @@ class _Group:
 def items(rows: Iterable[Row], header: Sequence[str], shape: Shape, run: str = "") -> Iterator[Item]:
     """Items in order. `run` names the import: the same rows under another name are others."""
     seen: Counter[str] = Counter()
-    read = (_filled(row, header, shape) for row in rows)
+    content = [i for i, column in enumerate(header) if column in shape.columns]
+    read = (row if row.fault or any(row.cells[i] for i in content) else _empty(row, header) for row in rows)
     for group in _judged(_groups(read, header.index(shape.together) if shape.together in header else None)):
         yield _item(group, header, shape, run, seen)
 
 
-def _filled(row: Row, header: Sequence[str], shape: Shape) -> Row:
-    """A row; one that could not be read before, and comes back as it was rejected, cannot be read this time either."""
-    cells = dict(zip(header, row.cells, strict=False))
-    if row.fault or any(cells.get(column) for column in shape.columns):
-        return row
-    return replace(row, cells=(), fault="nothing stands in its columns", raw=unguarded(cells.get("reason", "")))
+def _empty(row: Row, header: Sequence[str]) -> Row:
+    """A row that could not be read before, and comes back as it was rejected: it cannot be read this time either."""
+    reason = unguarded(dict(zip(header, row.cells, strict=True)).get("reason", ""))
+    return replace(row, cells=(), fault="nothing stands in its columns", raw=reason)
 
 
 def _groups(rows: Iterable[Row], place: int | None) -> Iterator[_Group]:

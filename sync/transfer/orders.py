@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,8 @@ ORDER: Final = (
 )
 TOGETHER: Final = "order"
 COLUMN_OF: Final = {"billing_starts_at": "billing_starts", "billing_periods": "periods", "late_start": "anchor"}
+START: Final = lru_cache(maxsize=4096)(codec.start)
+END: Final = lru_cache(maxsize=4096)(codec.end)
 KINDS: Final = {kind.value: kind for kind in (Kind.NEW, Kind.RENEW, Kind.UPGRADE, Kind.DOWNGRADE)}
 
 
@@ -84,8 +87,9 @@ def read(rows: Sequence[Cells]) -> DraftOrder:
     """An order from its rows. What is wrong is told to their cells."""
     first = rows[0]
     products: set[str] = set()
-    for row in rows:
+    for row in rows[1:]:
         _same(first, row)
+    for row in rows:
         if row.text("product") in products:
             row.problem("product", "it stands in another line of the order already: add the quantities up")
         products |= {row.text("product")} - {""}
@@ -93,8 +97,8 @@ def read(rows: Sequence[Cells]) -> DraftOrder:
         tenant_id=first.needed("tenant"),
         kind=first.read("kind", _kind, Kind.NEW),
         lines=tuple(line for row in rows if (line := _line(row))),
-        starts=first.moment("starts", codec.start),
-        ends=first.moment("ends", codec.end),
+        starts=first.moment("starts", START),
+        ends=first.moment("ends", END),
         length=_length(first),
         perpetual=_perpetual(first),
         trial=first.flag("trial"),
@@ -108,7 +112,7 @@ def read(rows: Sequence[Cells]) -> DraftOrder:
             credit=first.read("credit", _amount, 0),
             note=first.read("note", checked_note, "", exact=True),
         ),
-        at=first.moment("at", codec.start),
+        at=first.moment("at", START),
     )
 
 
@@ -137,7 +141,7 @@ def _line(row: Cells) -> DraftLine | None:
         product_id=row.needed("product"),
         quantity=row.number("quantity", 1, MOST) or 1,
         unit_price=row.read("unit_price", _amount, None),
-        billing_starts=row.moment("billing_starts", codec.start),
+        billing_starts=row.moment("billing_starts", START),
         billing_periods=row.number("periods", 0, MOST_PERIODS),
     )
 
@@ -204,7 +208,7 @@ def _stated(draft: DraftOrder, zone: ZoneInfo) -> OrderAsk | InvalidRequest:
             term=Term(
                 starts_at=_start("starts", draft.starts, zone),
                 length=draft.length,
-                ends_at=FOREVER if draft.perpetual else codec.end("ends", draft.ends, zone) if draft.ends else None,
+                ends_at=FOREVER if draft.perpetual else END("ends", draft.ends, zone) if draft.ends else None,
             ),
             trial=draft.trial,
             edition=draft.edition,
@@ -226,4 +230,4 @@ def _item(line: DraftLine, zone: ZoneInfo) -> Item:
 
 
 def _start(field: str, text: str, zone: ZoneInfo) -> Instant | None:
-    return codec.start(field, text, zone) if text else None
+    return START(field, text, zone) if text else None
