@@ -74,7 +74,8 @@ class BackOffice:
             answer = called.run(Change(conn=writing.conn, now=now, writing=writing), message)
             writing.finish()
             answer.revision = writing.revision
-            once.remember(writing.conn, [(key, content, _kept(called, answer))], at=recorded_at)
+            done = [(key, content, _kept(called, answer))]
+            once.remember(writing.conn, done, at=recorded_at, tenant_id=_about(message, answer))
         return answer
 
     def _try(self, called: Method, message: Any, identity: Identity, recorded_at: Instant, now: Instant) -> Any:
@@ -130,6 +131,13 @@ def _content(called: Method, message: Any) -> str:
     bare.CopyFrom(message)
     bare.ClearField("idempotency_key")
     return once.digest_of([called.name, bare.SerializeToString(deterministic=True).hex()])
+
+
+def _about(message: Any, answer: Any) -> str:
+    """The tenant that a call is about; "" where it is about another thing."""
+    if "tenant" in answer.DESCRIPTOR.fields_by_name:
+        return str(answer.tenant.id)
+    return str(getattr(message, "tenant_id", ""))
 
 
 def _kept(called: Method, answer: Any) -> object:

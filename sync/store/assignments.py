@@ -56,11 +56,17 @@ def unassign_plan(writing: Writing, tenant_id: str, *, now: Instant) -> str:
     current = assigned_plan(writing.conn, tenant_id)
     if current is None:
         raise Refused("NO_PLAN", f"{tenant_id} is on no plan: there is nothing to take away")
+    account = take_away(writing, tenant_id, now=now)
+    _audit(writing, "plan.unassign", tenant_id, current, None, account)
+    return current
+
+
+def take_away(writing: Writing, tenant_id: str, *, now: Instant) -> billing.Told:
+    """Ends the assignment in force within a change that tells of it, and of what became of the account."""
     writing.touch(tenant_id, subtree=True)
     account = billing.put_under(writing, tenant_id, None, now=now)
     _end(writing, tenant_id, now)
-    _audit(writing, "plan.unassign", tenant_id, current, None, account)
-    return current
+    return account
 
 
 def assigned_plan(conn: Connection, tenant_id: str) -> str | None:

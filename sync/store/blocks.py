@@ -14,7 +14,7 @@ from sync.store import schema
 from sync.store.db import Writing
 from sync.store.errors import Refused
 from sync.store.names import checked_name
-from sync.store.tenants import get_tenant, present
+from sync.store.tenants import present
 from sync.store.terms import in_calendar
 
 B: Final = schema.block
@@ -66,8 +66,8 @@ def block_tenant(
 
 
 def unblock_tenant(writing: Writing, tenant_id: str, name: str) -> None:
-    """Lifts the block of this name and no other. Refused: UNKNOWN_TENANT, UNKNOWN_BLOCK."""
-    get_tenant(writing.conn, tenant_id)
+    """Lifts the block of this name and no other. Refused: UNKNOWN_TENANT, TENANT_ERASED, UNKNOWN_BLOCK."""
+    present(writing.conn, tenant_id)
     before = next((block for block in list_blocks(writing.conn, tenant_id) if block.name == name), None)
     if before is None:
         raise Refused("UNKNOWN_BLOCK", f"{tenant_id} has no block {name!r} of its own: see `deskgate tenant show`")

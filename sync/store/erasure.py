@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, or_, select, update
 
 from sidecar.core.calendar import format_instant
 from sidecar.core.model import Instant
 from sync.store import audit, schema
+from sync.store.assignments import assigned_plan, take_away
 from sync.store.db import Writing
 from sync.store.errors import Refused
 from sync.store.tenants import Tenant, present
@@ -31,19 +32,23 @@ ON_ORDERS: Final[tuple[Table, ...]] = (schema.payment, schema.provisioning)
 def erase_tenant(writing: Writing, tenant_id: str, *, now: Instant) -> None:
     """Erases an archived tenant, for good: seats, usage, blocks, name, contacts, tags, notes, texts of notices, answers
     kept for idempotency keys, and what the audit trail says of it, which still holds together. Whoever comes with such
-    a key again is refused TENANT_ERASED.
+    a key again is refused TENANT_ERASED. Its plan is taken away.
 
     Refused: UNKNOWN_TENANT, TENANT_ERASED, NOT_ARCHIVED, RETENTION_RUNNING.
     """
     tenant = present(writing.conn, tenant_id)
     _refuse_kept(tenant, now)
     writing.finish()
+    plan = assigned_plan(writing.conn, tenant_id)
+    if plan is not None:
+        take_away(writing, tenant_id, now=now)
     writing.touch(tenant_id, subtree=True)
     _remove(writing.conn, tenant_id)
     plain = {"name": "", "contacts": "[]", "tags": "[]", "language": "", "erased_at": now}
     writing.conn.execute(update(T).where(T.c.id == tenant_id).values(plain | {"version": tenant.version + 1}))
     audit.erase(writing.conn, tenant_id)
-    writing.audit("tenant.erase", f"tenant:{tenant_id}", tenant_id=tenant_id, after={"erased_at": format_instant(now)})
+    after = {"erased_at": format_instant(now)} | ({} if plan is None else {"plan_taken_away": plan})
+    writing.audit("tenant.erase", f"tenant:{tenant_id}", tenant_id=tenant_id, after=after)
 
 
 def erase_due(writing: Writing, *, now: Instant, limit: int = 1000) -> list[str]:
@@ -71,7 +76,7 @@ def _remove(conn: Connection, tenant_id: str) -> None:
     for table in ON_ORDERS:
         conn.execute(update(table).where(table.c.order_id.in_(orders)).values(note=""))
     keys = select(A.c.idempotency_key).where(A.c.tenant_id == tenant_id, A.c.subject.not_like("plan:%"))
-    conn.execute(delete(I).where(I.c.key.in_(keys)))
+    conn.execute(delete(I).where(or_(I.c.tenant_id == tenant_id, I.c.key.in_(keys))))
 
 
 def list_erasable(conn: Connection, now: Instant, *, limit: int = 1000) -> list[str]:

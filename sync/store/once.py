@@ -42,7 +42,8 @@ def kept(conn: Connection, keys: Collection[str]) -> dict[str, tuple[str, Any]]:
     return {row.key: (row.content, json.loads(row.answer)) for row in rows}
 
 
-def remember(conn: Connection, done: Collection[tuple[str, str, object]], *, at: Instant) -> None:
-    """Keeps (key, content, answer) of writes just done, in the same transaction."""
-    rows = [{"key": key, "content": content, "answer": json.dumps(answer), "at": at} for key, content, answer in done]
+def remember(conn: Connection, done: Collection[tuple[str, str, object]], *, at: Instant, tenant_id: str = "") -> None:
+    """Keeps (key, content, answer) of writes just done, in the same transaction. `tenant_id`: whom they are about."""
+    same = {"at": at, "tenant_id": tenant_id}
+    rows = [same | {"key": key, "content": content, "answer": json.dumps(answer)} for key, content, answer in done]
     conn.execute(insert(I), rows)

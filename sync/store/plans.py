@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -18,7 +17,7 @@ from sync.store.db import Writing
 from sync.store.errors import Refused
 from sync.store.names import LONGEST_NAME, checked_name
 from sync.store.plandoc import PlanTerms, parse_terms
-from sync.store.tenants import present, writable
+from sync.store.tenants import writable
 
 P: Final = schema.plan
 PA: Final = schema.plan_assignment
@@ -170,12 +169,6 @@ def get_plan(conn: Connection, plan_id: str) -> Plan:
 def list_plans(conn: Connection, *, after: str = "", limit: int = 1000) -> list[Plan]:
     """Plans by id, at most `limit`, those after an id."""
     return [_plan(row) for row in conn.execute(select(P).where(P.c.id > after).order_by(P.c.id).limit(limit))]
-
-
-def owners_for(conn: Connection, tenant_id: str, ancestors: Sequence[str]) -> set[str | None]:
-    """Whose plans can be assigned to a tenant: the installation's, its own, and its ancestors'."""
-    present(conn, tenant_id)
-    return {None, tenant_id, *ancestors}
 
 
 def _was(conn: Connection, plan_id: str) -> bool:

@@ -319,7 +319,10 @@ idempotency: Final = Table(
     Column("content", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Index("idempotency_by_tenant", "tenant_id"),
 )
+"""`tenant_id`: whom the answer is about, whatever was changed, so that it is erased with them; "": nobody."""
 
 operator: Final = Table(
     "operator",

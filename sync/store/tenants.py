@@ -24,6 +24,7 @@ from sync.store.names import (
     checked_title,
     sized_name,
 )
+from sync.store.terms import in_calendar
 
 RETENTION_DAYS: Final = 365
 LONGEST_RETENTION: Final = 36_600
@@ -208,8 +209,10 @@ def archive_tenant(writing: Writing, tenant_id: str, *, now: Instant, retention_
         raise InvalidRequest("retention_days", f"0 to {LONGEST_RETENTION}, got {retention_days}")
     before = present(writing.conn, tenant_id)
     if before.archived_at is None:
+        erase_after = now + retention_days * DAY
+        in_calendar("retention_days", erase_after)
         writing.touch(tenant_id)
-        _change(writing, "tenant.archive", before, {"archived_at": now, "erase_after": now + retention_days * DAY})
+        _change(writing, "tenant.archive", before, {"archived_at": now, "erase_after": erase_after})
 
 
 def restore_tenant(writing: Writing, tenant_id: str) -> None:

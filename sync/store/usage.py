@@ -100,7 +100,7 @@ def adjust_usage(
         change_usage(writing, tenant_id, key, change)
         writing.finish()
         used = usage_of(writing.conn, tenant_id, key, revision=writing.revision)
-        once.remember(writing.conn, [(idempotency_key, content, asdict(used))], at=now)
+        once.remember(writing.conn, [(idempotency_key, content, asdict(used))], at=now, tenant_id=tenant_id)
     return used
 
 

@@ -66,6 +66,8 @@ def _parties() -> None:
         _big("erase_after", null=True),
         _big("erased_at", null=True),
     )
+    _add("idempotency", _text("tenant_id", default=""))
+    op.create_index("idempotency_by_tenant", "idempotency", ["tenant_id"])
     tenant = sa.table("tenant", sa.column("archived_at"), sa.column("erase_after"))
     op.execute(
         sa.update(tenant).where(tenant.c.archived_at.is_not(None)).values(erase_after=tenant.c.archived_at + RETENTION)
