@@ -373,6 +373,7 @@ def test_a_call_that_has_begun_is_answered_after_the_end_has(store: Store) -> No
     front.start()
     with RemoteDesk(str(front.address), token) as desk, ThreadPoolExecutor() as pool:
         assert ask(desk, "ListOperators").operators
+        wait_for(lambda: front.in_hand == 0)
         with store.writing(TESTER):
             held = pool.submit(ask, desk, "AddOperator", name="bob", role=pb.OPERATOR_ROLE_VIEWER)
             wait_for(lambda: front.in_hand == 1)
