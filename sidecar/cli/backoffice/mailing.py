@@ -189,11 +189,11 @@ def run(
 
     Exits 1 with --once when something could not be sent.
     """
-    configure(log_format=log_format, level="info")
     paths = [Path(name.strip()) for name in policies.split(",") if name.strip()]
     loaded = load_or_last_good(paths, None)
     planner = Planner(Book(loaded.policy_set), _offsets(offsets), _since(since))
     runner = Runner(open_store(store), planner, Letters(templates), server, pace=pace)
+    configure(log_format=log_format, level="info")
     with _stopping(runner), _following(paths, loaded, planner):
         _log.info("running", runner=runner.name, store=store, server=str(server.place))
         if once:
