@@ -22,10 +22,10 @@ from sync.store.db import open_store
 from sync.store.products import Product, TemplateEntry
 
 ROWS: Final = 100_000
-ROUNDS: Final = 3
-"""At most: a round takes minutes."""
+LONG: Final = 3
+"""A round takes so much longer than a repeat elsewhere that there are so many times fewer."""
 PARENTS: Final = 50
-"""Every so manieth tenant is the parent of those that follow it."""
+"""Of so many tenants the first is the parent of some that follow it."""
 PAIRS: Final = 10_000
 """Orders of two lines; all others have one."""
 
@@ -61,7 +61,7 @@ def measure(setup: Setup) -> list[Figure]:
     folder.mkdir()
     for kind, lines in FILES.items():
         (folder / f"{kind}.csv").write_text("\n".join(lines()) + "\n")
-    rounds = [_round(folder / f"store-{n}.db", setup.now) for n in range(min(ROUNDS, setup.effort.repeats))]
+    rounds = [_round(folder / f"store-{n}.db", setup.now) for n in range(max(1, setup.effort.repeats // LONG))]
     figures = []
     for name in rounds[0]:
         seconds, loops = zip(*(each[name] for each in rounds), strict=True)

@@ -121,7 +121,7 @@ SHAPE: Final = Shape(
     columns=(TOGETHER, *ORDER, *LINE),
     needed=(("tenant",), ("product",), ("quantity",)),
     read=read,
-    told=("total", "until", "operator", "voids"),
+    told=("total", "until", "operator", "voids", "void_at"),
     together=TOGETHER,
 )
 

@@ -93,6 +93,7 @@ def _order(row: Row[Any]) -> dict[str, Any]:
         "total": amount(row.total),
         "operator": row.operator,
         "voids": row.voids,
+        "void_at": moment(row.void_at),
     }
 
 
@@ -176,6 +177,7 @@ EXPORTS: Final = (
             "until",
             "operator",
             "voids",
+            "void_at",
         ),
         rows=_orders,
         numbers=frozenset({"unit_price", "coupon_amount", "credit", "total"}),

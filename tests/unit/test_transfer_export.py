@@ -7,6 +7,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,15 +16,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.model import Record
+from sidecar.core.model import Basis, Record
 from sync.store import schema
+from sync.store.accounts import correct_balance, open_account, top_up
 from sync.store.audit import By
 from sync.store.bulk import seed_many
-from sync.store.db import Store
+from sync.store.db import Store, Writing
 from sync.store.demo import seed_demo
+from sync.store.orders import void_order
+from sync.store.payments import record_payment
+from sync.store.plandoc import PlanTerms, Service
+from sync.store.plans import archive_plan, create_plan
 from sync.store.tenants import archive_tenant
 from sync.transfer.exporting import EXPORTS, export_to
 from sync.transfer.formats import Format, Values, write_csv, write_json
@@ -132,23 +138,24 @@ def test_an_order_without_lines_has_a_row(shop: Shop) -> None:
     shop.product(DESK)
     shop.tenant("a")
     shop.new("a", {"desk": 1}, "2026-01-01", months(12))
-    put(shop, schema.orders, id=2, tenant_id="a", kind="VOID", status="paid", placed_at=NOW, voids=1, void_at=NOW)
-    last = rows(shop.store, "orders")[-1]
+    with changing(shop) as writing:
+        void_order(writing, 1, now=NOW)
+    first, last = rows(shop.store, "orders")
     assert (last["order"], last["kind"], last["product"], last["voids"]) == ("2", "VOID", "", "1")
+    assert first["until"] == last["void_at"] == "2026-07-14T09:30:00Z"
 
 
-def put(shop: Shop, table: Any, **row: Any) -> None:
-    with shop.store.writing(By(operator="o", at=NOW)) as writing:
-        writing.conn.execute(insert(table).values(row))
+def changing(shop: Shop) -> AbstractContextManager[Writing]:
+    return shop.store.writing(By(operator="o", at=NOW))
 
 
 def test_amounts_are_numbers_in_csv_and_exact_texts_in_json(shop: Shop) -> None:
     shop.product(DESK)
     shop.tenant("a")
     shop.new("a", {"desk": 1}, "2026-01-01", months(12))
-    paid = {"order_id": 1, "paid_on": "2026-01-02", "note": "=1+1", "operator": "o", "recorded_at": NOW}
-    put(shop, schema.payment, id=1, amount=10**18, reference="-7", **paid)
-    put(shop, schema.payment, id=2, amount=-1, reference="r", corrects=1, **paid)
+    with changing(shop) as writing:
+        record_payment(writing, 1, 10**18, now=NOW, paid_on="2026-01-02", reference="-7", note="=1+1")
+        record_payment(writing, 1, -1, now=NOW, corrects=1, note="=1+1")
     first, second = rows(shop.store, "payments")
     assert (first["amount"], first["reference"], first["note"]) == ("1000000000000", "'-7", "'=1+1")
     assert (second["amount"], second["corrects"]) == ("-0.000001", "1")
@@ -158,13 +165,15 @@ def test_amounts_are_numbers_in_csv_and_exact_texts_in_json(shop: Shop) -> None:
 
 def test_the_ledger_has_every_movement(shop: Shop) -> None:
     shop.tenant("a")
-    shared = {"tenant_id": "a", "basis": 1, "reference": "", "operator": "o"}
-    put(shop, schema.ledger, at=NOW, kind="OPENED", amount=5_000_000, balance=5_000_000, count=1, **shared)
-    put(shop, schema.ledger, at=NOW, kind="CHARGES", amount=-7_500_000, balance=-2_500_000, count=3, **shared)
+    with changing(shop) as writing:
+        open_account(writing, "a", basis=Basis.DAYS, balance=5_000_000, now=NOW)
+        top_up(writing, "a", 1_500_000, now=NOW, reference="=A1")
+        correct_balance(writing, "a", -7_000_000, now=NOW, reason="mistaken")
     found = rows(shop.store, "ledger")
-    assert [(row["amount"], row["balance"], row["count"], row["basis"]) for row in found] == [
-        ("5", "5", "1", "money"),
-        ("-7.5", "-2.5", "3", "money"),
+    assert [(row["amount"], row["balance"], row["basis"], row["reference"]) for row in found] == [
+        ("5", "5", "days", ""),
+        ("1.5", "6.5", "days", "'=A1"),
+        ("-7", "-0.5", "days", "mistaken"),
     ]
 
 
@@ -175,7 +184,7 @@ def test_the_audit_trail_has_before_and_after(shop: Shop) -> None:
     assert entry["after"]["zone"] == "UTC"
     (row,) = rows(shop.store, "audit")
     assert (row["before"], json.loads(row["after"])) == ("", entry["after"])
-    with shop.store.writing(By(operator="o", at=NOW)) as writing:
+    with changing(shop) as writing:
         writing.conn.execute(schema.audit.update().values(details=None))
     assert values(shop.store, "audit")[0]["erased"] is True
 
@@ -186,13 +195,16 @@ def test_products_and_plans_are_documents(shop: Shop) -> None:
     assert (product["product"], product["version"], product["name"]) == ("desk", 1, "Desks")
     assert product["document"]["license_template"] == DESK["license_template"]
     shop.tenant("a")
-    shared = {"name": "n", "version": 2, "created_at": NOW, "doc": '{"services": []}'}
-    put(shop, schema.plan, id="mine", owner_id="a", **shared)
-    put(shop, schema.plan, id="ours", archived_at=NOW, **shared)
-    assert [(p["plan"], p["owner"], p["archived_at"]) for p in values(shop.store, "plans")] == [
-        ("mine", "a", None),
-        ("ours", None, "2026-07-14T09:30:00Z"),
+    with changing(shop) as writing:
+        terms = PlanTerms(services=(Service(product="desk", quantity=3),))
+        for name, owner in (("mine", "a"), ("ours", None)):
+            create_plan(writing, name, name=name, terms=terms, now=NOW, owner_id=owner)
+        archive_plan(writing, "ours", now=NOW)
+    assert [(p["plan"], p["owner"], p["version"], p["archived_at"]) for p in values(shop.store, "plans")] == [
+        ("mine", "a", 1, None),
+        ("ours", None, 2, "2026-07-14T09:30:00Z"),
     ]
+    assert values(shop.store, "plans")[0]["document"] == {"services": [{"product": "desk", "quantity": 3}]}
     assert [p["plan"] for p in values(shop.store, "plans", Sought(tenant="a"))] == ["mine"]
     assert [p["plan"] for p in values(shop.store, "plans", Sought(open=True))] == ["mine", "ours"]
 
@@ -229,7 +241,7 @@ def test_archived_tenants_may_be_left_out(shop: Shop, kind: str) -> None:
         shop.tenant(name)
         shop.use(name, desk=1)
         shop.new(name, {"desk": 1}, "2026-01-01", months(12))
-    with shop.store.writing(By(operator="o", at=NOW)) as writing:
+    with changing(shop) as writing:
         archive_tenant(writing, "a", now=NOW)
     assert {row["tenant"] for row in rows(shop.store, kind)} == {"a", "b"}
     assert {row["tenant"] for row in rows(shop.store, kind, Sought(open=True))} == {"b"}
@@ -311,7 +323,7 @@ def test_rows_are_read_page_by_page(shop: Shop, kind: str) -> None:
 
 
 def put_audits(shop: Shop, count: int) -> None:
-    with shop.store.writing(By(operator="o", at=NOW)) as writing:
+    with changing(shop) as writing:
         for n in range(count):
             writing.audit("a.b", f"c:{n}", after={"text": "x" * 300})
 
@@ -340,11 +352,25 @@ odd = st.sampled_from([" ", "=u", "\n", "\t"])
 users = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=4) | odd
 
 
+mail = st.sampled_from(["a@x.org", "b-c@y.example", '"d;e"@x.org', "=f@x.org"])
+addresses = st.lists(mail, max_size=3, unique=True)
+
+
 @st.composite
-def companies(draw: st.DrawFn) -> tuple[list[tuple[str, str | None, list[str]]], list[tuple[str, str, Any]]]:
+def companies(draw: st.DrawFn) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, Any]]]:
     """Tenants in a forest, and what they use."""
     ids = draw(st.lists(names | st.sampled_from(["=x", "'-", "a,b", 'q"']), min_size=1, max_size=6, unique=True))
-    forest = [(name, draw(st.sampled_from([None, *ids[:n]])), draw(labels)) for n, name in enumerate(ids)]
+    forest = {
+        tenant: {
+            "parent_id": draw(st.sampled_from([None, *ids[:n]])),
+            "name": draw(st.just("") | names | st.sampled_from(["+1", 'a "b", c'])),
+            "contacts": draw(addresses),
+            "tags": draw(labels),
+            "zone": draw(st.sampled_from(["UTC", "Asia/Shanghai"])),
+            "edition": draw(st.sampled_from([None, "basic"])),
+        }
+        for n, tenant in enumerate(ids)
+    }
     used = st.tuples(st.sampled_from(ids), users, st.integers(0, 9) | users)
     return forest, draw(st.lists(used, max_size=8))
 
@@ -355,8 +381,8 @@ def test_tenants_and_usage_come_back_equal_whatever_their_names(company: tuple[A
     forest, used = company
     with TemporaryDirectory() as folder:
         shop = Shop(Path(folder) / "store.db")
-        for name, parent, tags in forest:
-            shop.tenant(name, parent_id=parent, tags=tags)
+        for tenant, fields in forest.items():
+            shop.tenant(tenant, **fields)
         for tenant, key, what in used:
             if isinstance(what, int):
                 shop.use(tenant, **{key: what})
@@ -364,6 +390,8 @@ def test_tenants_and_usage_come_back_equal_whatever_their_names(company: tuple[A
                 shop.seat(tenant, key, what)
         other = copied(shop, Path(folder))
         assert records(other) == records(shop)
+        created = {"created_at": "2026-07-14T09:30:00Z"}
+        assert rows(other.store, "tenants") == [row | created for row in rows(shop.store, "tenants")]
 
 
 def test_new_orders_come_back_equal(shop: Shop, tmp_path: Path) -> None:
@@ -393,8 +421,8 @@ def test_what_cannot_be_imported_is_told(shop: Shop, tmp_path: Path) -> None:
         shop.tenant(name)
         shop.use(name, desk=1)
     shop.new("b", {"desk": 1}, "2026-01-01", months(12))
-    put(shop, schema.orders, id=2, tenant_id="b", kind="VOID", status="paid", placed_at=NOW, voids=1, void_at=NOW)
-    with shop.store.writing(By(operator="o", at=NOW)) as writing:
+    with changing(shop) as writing:
+        void_order(writing, 1, now=NOW)
         archive_tenant(writing, "a", now=NOW)
     other = Shop(tmp_path / "other.db")
     other.product(DESK)
