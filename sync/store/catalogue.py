@@ -37,11 +37,16 @@ def create_product(writing: Writing, product: Product, *, now: Instant) -> None:
     writing.audit("product.create", f"product:{product.id}", after=product.model_dump(exclude_defaults=True))
 
 
-def update_product(writing: Writing, product: Product, *, now: Instant) -> int:
-    """Changes what later orders buy, and returns the version; running terms keep theirs. Refused: UNKNOWN_PRODUCT."""
+def update_product(writing: Writing, product: Product, *, now: Instant, expected_version: int | None = None) -> int:
+    """Changes what later orders buy, and returns the version; running terms keep theirs.
+
+    Refused: UNKNOWN_PRODUCT, CONFLICT (it is at another version than expected).
+    """
     current = _current_version(writing.conn, product.id)
     if current is None:
         raise unknown_product(product.id)
+    if expected_version is not None and expected_version != current:
+        raise Refused("CONFLICT", f"{product.id} is at version {current} by now: read it again, then change it")
     before = get_product(writing.conn, product.id)[0]
     if before == product:
         return current

@@ -188,6 +188,9 @@ def test_a_product_is_read_from_a_file_or_standard_input(run: Run, tmp_path: Pat
     document |= {"trial": {"count": 2, "unit": "week"}, "features": [{"name": "timesheet"}], "downgrade": "at_end"}
     assert told(run("product update - --json", text=json.dumps(document)))["product"]["version"] == 2
     assert told(run("product show p")) == document
+    late = run("product update - --expected-version 1", text=json.dumps(document | {"name": "P"}))
+    assert (late.exit_code, late.stderr.split(":")[0]) == (1, "CONFLICT")
+    assert run("product update - --expected-version 2", text=json.dumps(document)).exit_code == 0
     assert [p["downgrade"] for p in told(run("product list --json"))["products"]] == ["at_end"]
     assert "desk (1 units each), timesheet" in run("product list").stdout
 

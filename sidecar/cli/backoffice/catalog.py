@@ -37,9 +37,14 @@ def create(office: Office, document: Document) -> None:
 
 @products.command()
 @writing
-def update(office: Office, document: Document) -> None:
+def update(
+    office: Office,
+    document: Document,
+    expected_version: Annotated[int | None, typer.Option(help="Refuse when it is at another version by now.")] = None,
+) -> None:
     """Changes what later orders buy; running terms keep theirs."""
-    answer = office.write(pb.UpdateProductRequest(product=_read(document)), pb.UpdateProductResponse)
+    request = pb.UpdateProductRequest(product=_read(document), expected_version=expected_version)
+    answer = office.write(request, pb.UpdateProductResponse)
     office.show(answer, f"{answer.product.id} is at version {answer.product.version}")
 
 

@@ -148,7 +148,8 @@ def _create(change: Change, request: pb.CreateProductRequest) -> pb.CreateProduc
 
 def _update(change: Change, request: pb.UpdateProductRequest) -> pb.UpdateProductResponse:
     product = _read(request)
-    catalogue.update_product(change.writing, product, now=change.now)
+    expected = request.expected_version if request.HasField("expected_version") else None
+    catalogue.update_product(change.writing, product, now=change.now, expected_version=expected)
     return pb.UpdateProductResponse(product=_message(catalogue.get_product(change.conn, product.id)))
 
 

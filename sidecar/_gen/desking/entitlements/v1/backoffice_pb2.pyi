@@ -436,14 +436,16 @@ class CreateProductResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., product: _Optional[_Union[Product, _Mapping]] = ...) -> None: ...
 
 class UpdateProductRequest(_message.Message):
-    __slots__ = ("idempotency_key", "at", "product")
+    __slots__ = ("idempotency_key", "at", "product", "expected_version")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     at: _timestamp_pb2.Timestamp
     product: Product
-    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., product: _Optional[_Union[Product, _Mapping]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., product: _Optional[_Union[Product, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class UpdateProductResponse(_message.Message):
     __slots__ = ("revision", "product")
