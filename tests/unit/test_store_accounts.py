@@ -12,7 +12,7 @@ from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import DAY, MICROS, Account, Basis, Period, Standing
 from sidecar.core.standing import outlook
 from sync.store import accounts
-from sync.store.tenants import update_tenant
+from sync.store.tenants import archive_tenant, update_tenant
 from tests.storing import TESTER, Shop, at, months, per_unit, refused
 
 UTC = zone_of("UTC")
@@ -144,6 +144,51 @@ def test_accounts_are_refused_what_makes_no_sense(shop: Shop) -> None:
         change(shop, "set_blocking", when=DUE, deferral_days=-1)
     with pytest.raises(InvalidRequest, match="balance"):
         change(shop, "top_up", 2 * 10**18, when=DUE)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "fields"),
+    [
+        ("top_up", (1,), {}),
+        ("correct_balance", (1,), {"reason": "r"}),
+        ("set_charge", (), MONTHLY),
+        ("set_blocking", (), {"deferral_days": 1}),
+        ("change_basis", (), {"basis": Basis.DAYS, "balance": 1}),
+        ("close_account", (), {"reason": "r"}),
+        ("open_account", (), {"basis": Basis.DAYS, "balance": 1}),
+    ],
+)
+def test_the_account_of_an_archived_tenant_stays_as_it_is(
+    shop: Shop, name: str, args: tuple[int, ...], fields: dict[str, Any]
+) -> None:
+    money(shop)
+    before = shop.record("t").account
+    with shop.store.writing(TESTER) as writing:
+        archive_tenant(writing, "t", now=at(DUE))
+    with refused("TENANT_ARCHIVED"):
+        change(shop, name, *args, when=DUE, **fields)
+    assert shop.record("t").account == before
+
+
+def test_a_zone_may_change_while_a_tenant_is_archived(shop: Shop) -> None:
+    money(shop)
+    with shop.store.writing(TESTER) as writing:
+        archive_tenant(writing, "t", now=at("2026-01-20"))
+    with shop.store.writing(TESTER) as writing:
+        update_tenant(writing, "t", now=at("2026-01-25"), zone="Asia/Shanghai")
+    account = shop.record("t").account
+    assert account is not None
+    assert (account.balance, account.as_of) == (40 * MICROS, at("2026-01-25"))
+
+
+def test_more_credit_than_can_be_said_is_invalid(shop: Shop) -> None:
+    money(shop)
+    with pytest.raises(InvalidRequest, match="allowed_balance"):
+        change(shop, "set_blocking", when=DUE, allowed_balance=-(10**18) - 1)
+    with pytest.raises(InvalidRequest, match="charge"):
+        change(shop, "set_charge", when=DUE, charge=10**18 + 1, anchor=None, period=None)
+    with pytest.raises(InvalidRequest, match="first_due"):
+        change(shop, "set_charge", when=DUE, charge=1, anchor=-1, period=None)
 
 
 @pytest.mark.parametrize("settings", [{"period": Period()}, {"charge": -1}, {"period": Period(months=1, days=1)}])
