@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,8 @@ from sync.store.errors import (
 BUSY_TIMEOUT: Final = 5.0
 """Seconds that a transaction waits for another writer."""
 IMMEDIATE: Final = "deskgate_immediate"
-PRAGMAS: Final = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
-"""FULL: what was acknowledged survives a power cut."""
+PRAGMAS: Final = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL", "PRAGMA secure_delete = ON")
+"""FULL: what was acknowledged survives a power cut. Secure: of what is erased no byte is left in the file."""
 
 FAILURES: Final[dict[int, tuple[type[StoreError], str]]] = {
     sqlite3.SQLITE_BUSY: (StoreLocked, "another process keeps the store {path} locked; try again when it is done"),
@@ -129,13 +129,14 @@ class Store:
             yield conn
 
     @contextmanager
-    def writing(self, by: By) -> Iterator[Writing]:
+    def writing(self, by: By | Callable[[], By]) -> Iterator[Writing]:
         """One change: committed with its records and audit entries when the block ends, undone when it raises.
 
-        Raises StoreError.
+        A `by` that is called says it once the change's turn has come: of two writers the later one has the later
+        instant. Raises StoreError.
         """
         with _clearly(self.path), self._engine.connect().execution_options(**{IMMEDIATE: True}) as conn, conn.begin():
-            writing = Writing(conn, _checked_revision(conn, self.path), by)
+            writing = Writing(conn, _checked_revision(conn, self.path), by() if callable(by) else by)
             yield writing
             writing.finish()
 

@@ -306,3 +306,13 @@ def test_those_below_can_be_taken_elsewhere(shop: Shop) -> None:
     erase(shop)
     change(shop, tenants.move_tenant, "acme-lab", "globex")
     assert shop.record("acme-lab").holder_id == "globex"
+
+
+def test_no_byte_of_theirs_is_left_in_the_file(shop: Shop) -> None:
+    change(shop, archive_tenant, "globex", now=ENDED, retention_days=0)
+    erase(shop)
+    erase(shop, "globex")
+    with closing(sqlite3.connect(shop.store.path)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    held = shop.store.path.read_bytes()
+    assert [word for word in PERSONAL if word.encode() in held] == []
