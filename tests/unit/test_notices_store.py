@@ -174,6 +174,7 @@ def test_sent_is_sent_whoever_holds_it_now(shop: Shop) -> None:
     assert (one.state, one.attempts, one.sent_at) == (State.SENT, 1, NOW + 5)
     assert (one.recipients, one.error) == (("ann@acme.example",), "bob@acme.example: 550 unknown")
     do(shop, notices.failed, 1, by="r2", error="x")
+    do(shop, notices.sent, 1, at=NOW + 9, recipients=[])
     assert every(shop) == [one]
 
 
