@@ -22,7 +22,7 @@ from sync.backoffice.method import Change, Method, View
 from sync.backoffice.methods import METHODS
 from sync.store import once
 from sync.store.audit import By
-from sync.store.db import Store
+from sync.store.db import Store, Writing
 from sync.store.errors import Refused, StoreError
 from sync.store.operators import Role
 
@@ -61,30 +61,30 @@ class BackOffice:
             return called.run(View(conn=conn, now=self._clock()), message)
 
     def _write(self, called: Method, message: Any, identity: Identity) -> Any:
-        recorded_at = self._clock()
-        now = _instant(message, identity, recorded_at)
+        stated = _stated(message, identity)
         if getattr(message, "dry_run", False):
-            return self._try(called, message, identity, recorded_at, now)
+            return self._try(called, message, identity, stated)
         key = codec.name("idempotency_key", message.idempotency_key)
         content = _content(called, message)
-        with self._store.writing(By(operator=identity.name, at=recorded_at, key=key)) as writing:
+        with self._store.writing(self._by(identity, key)) as writing:
             known = once.answered(writing.conn, key, content)
             if known is not None:
                 return ParseDict(known, called.call.response())
-            answer = called.run(Change(conn=writing.conn, now=now, writing=writing), message)
-            writing.finish()
+            answer = _run(called, message, writing, stated)
             answer.revision = writing.revision
             done = [(key, content, _kept(called, answer))]
-            once.remember(writing.conn, done, at=recorded_at, tenant_id=_about(message, answer))
+            once.remember(writing.conn, done, at=writing.by.at, tenant_id=_about(message, answer))
         return answer
 
-    def _try(self, called: Method, message: Any, identity: Identity, recorded_at: Instant, now: Instant) -> Any:
+    def _by(self, identity: Identity, key: str = "") -> Callable[[], By]:
+        return lambda: By(operator=identity.name, at=self._clock(), key=key)
+
+    def _try(self, called: Method, message: Any, identity: Identity, stated: Instant | None) -> Any:
         """Does it and undoes it: the answer is what it would be."""
         try:
-            with self._store.writing(By(operator=identity.name, at=recorded_at)) as writing:
+            with self._store.writing(self._by(identity)) as writing:
                 before = writing.revision
-                answer = called.run(Change(conn=writing.conn, now=now, writing=writing), message)
-                writing.finish()
+                answer = _run(called, message, writing, stated)
                 answer.revision = before
                 raise _Undone(answer)
         except _Undone as undone:
@@ -96,6 +96,13 @@ class _Undone(Exception):
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
+
+
+def _run(called: Method, message: Any, writing: Writing, stated: Instant | None) -> Any:
+    now = writing.by.at if stated is None else stated
+    answer = called.run(Change(conn=writing.conn, now=now, writing=writing), message)
+    writing.finish()
+    return answer
 
 
 def _called(methods: Mapping[str, Method], name: str) -> Method:
@@ -117,9 +124,10 @@ def _read(called: Method, request: Message | bytes) -> Any:
         raise InvalidRequest("request", f"these bytes are no {kind.DESCRIPTOR.name}: {e}") from e
 
 
-def _instant(message: Any, identity: Identity, recorded_at: Instant) -> Instant:
+def _stated(message: Any, identity: Identity) -> Instant | None:
+    """The instant of the change, where it is another than now."""
     if not message.HasField("at"):
-        return recorded_at
+        return None
     if identity.role < Role.ADMIN:
         raise NotAllowed(f"only the role ADMIN may state `at`; {identity.name} is {identity.role.name}: leave it out")
     return codec.instant("at", message.at)

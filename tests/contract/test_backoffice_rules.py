@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,21 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import func, select
 
+from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
 from sidecar.core.errors import InvalidRequest
+from sync.backoffice.auth import Identity
 from sync.backoffice.errors import NotAllowed
 from sync.backoffice.methods import METHODS
+from sync.backoffice.service import BackOffice
 from sync.store import audit, schema
 from sync.store.audit import Sought
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
 from sync.store.operators import Role
+from sync.store.orders import place_order
+from sync.store.placing import Kind
 from tests.desks import DeskFor, Here, ask, desks, furnished, in_threads, marks, valid
-from tests.storing import refused
+from tests.storing import TESTER, Shop, at, months, per_unit, refused
 
 VALID = valid()
 WRITES = [name for name, method in METHODS.items() if method.writes]
@@ -229,6 +236,42 @@ def test_operators_at_once_buy_one_first_order(desk_for: DeskFor, store: Store) 
     assert sorted(type(each).__name__ for each in found) == ["PlaceOrderResponse", *["Refused"] * 3]
     assert {each.code for each in found if isinstance(each, Refused)} == {"TERM_RUNNING"}
     assert len(ask(desk, "ListOrders", tenant_id=request.tenant_id).orders) == 1
+
+
+class Announced(Store):
+    """A store that says that a change waits for its turn."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.asked = threading.Event()
+
+    def writing(self, by: Any) -> Any:
+        self.asked.set()
+        return super().writing(by)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_change_is_made_at_the_instant_at_which_its_turn_comes(tmp_path: Path, dry_run: bool) -> None:
+    """An upgrade that waited for another one does not begin before it: it would end as the other one begins."""
+    shop = Shop(tmp_path / "store.db")
+    shop.product(per_unit("fd", "fixed_desk"))
+    shop.tenant("acme")
+    shop.order("NEW", "acme", {"fd": 10}, "2026-01-01", months(12))
+    clock, store = [at("2026-02-01T09:00:00Z")], Announced(shop.store.path)
+    office = BackOffice(store, lambda: clock[0])
+    items = [pb.OrderItem(product_id="fd", quantity=20)]
+    request = pb.PlaceOrderRequest(
+        idempotency_key="k", dry_run=dry_run, tenant_id="acme", kind=pb.ORDER_KIND_UPGRADE, items=items
+    )
+    with ThreadPoolExecutor(1) as other:
+        with shop.store.writing(TESTER) as writing:
+            late = other.submit(office.handle, "PlaceOrder", request, Identity(name="olga", role=Role.OPERATOR))
+            assert store.asked.wait(10)
+            place_order(writing, "acme", Kind.UPGRADE, {"fd": 15}, now=at("2026-02-01T09:00:01Z"))
+            clock[0] = at("2026-02-01T09:00:02Z")
+        (line,) = late.result().order.lines
+    assert (line.starts_at.ToMicroseconds(), line.ends_at.ToMicroseconds()) == (clock[0], at("2027-01-01"))
+    assert shop.amount("acme", "fixed_desk", "2026-02-02") == (15 if dry_run else 20)
 
 
 def test_every_list_goes_on_page_by_page_to_its_end(desk_for: DeskFor) -> None:
