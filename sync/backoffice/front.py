@@ -1,6 +1,7 @@
 """The gRPC front of the back office: TLS, or loopback alone; it only translates.
 
-A caller is known before its message is waited for, so nobody without a token can keep a thread that answers calls.
+A caller is known before its message is waited for, so nobody without a token can keep a thread that answers calls; and
+once more when it has come, so that a token is void at once also for calls that were begun before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from sidecar.address import Address
 from sidecar.core.errors import InvalidRequest
-from sync.backoffice.auth import bearer, identify
+from sync.backoffice.auth import Identity, bearer, identify
 from sync.backoffice.contract import CODE, FIELD, MOST_BYTES, SERVICE
 from sync.backoffice.errors import CannotServe, DeskError, DeskFailed, NotAllowed, NotAuthenticated, Overloaded
 from sync.backoffice.methods import METHODS
@@ -217,15 +218,24 @@ def _refuse(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
 
 
 def _behavior(office: BackOffice, store: Store, method: str) -> Behavior:
-    def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+    def known(context: grpc.ServicerContext) -> Identity | None:
+        """Who calls; None: the call has been ended."""
         try:
-            identity = identify(store, bearer(context.invocation_metadata()))
+            return identify(store, bearer(context.invocation_metadata()))
         except (DeskError, StoreError) as e:
             _log.warning("a call was not let in", method=method, peer=context.peer(), code=e.code)
-            return _fail(context, e)
+            _fail(context, e)
         except Exception:
-            return _unexpected(context, method)
+            _unexpected(context, method)
+        return None
+
+    def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        if known(context) is None:
+            return b""
         request = next(messages, b"")
+        identity = known(context)
+        if identity is None:
+            return b""
         try:
             done: bytes = office.handle(method, request, identity).SerializeToString()
         except TYPED as e:

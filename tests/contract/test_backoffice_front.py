@@ -21,6 +21,7 @@ from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
 from sidecar.address import Address
 from sidecar.core.errors import DeskgateError, InvalidRequest
 from sync.backoffice import front as fronts
+from sync.backoffice.auth import Identity, identify
 from sync.backoffice.contract import CALLS, CODE, FIELD, MOST_BYTES, SERVICE
 from sync.backoffice.desk import RemoteDesk
 from sync.backoffice.errors import CannotServe, DeskFailed, NotAuthenticated, Overloaded, Unreachable
@@ -139,6 +140,37 @@ def test_a_token_is_void_at_once_when_it_is_rotated_or_its_operator_disabled(
     assert str(disabled.value) == str(rotated.value)
     with RemoteDesk(target, other) as vic:
         assert ask(vic, "ListOperators").operators
+
+
+def test_a_token_is_void_at_once_also_for_a_call_that_was_begun_before(
+    store: Store, target: str, admin: RemoteDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, let_in, over = token_of(store, Role.ADMIN, "eve"), threading.Event(), threading.Event()
+
+    def seen(store: Store, shown: str) -> Identity:
+        found = identify(store, shown)
+        if found.name == "eve":
+            let_in.set()
+        return found
+
+    request = pb.AddOperatorRequest(idempotency_key="k", name="bob", role=pb.OPERATOR_ROLE_ADMIN)
+
+    def late() -> Iterator[bytes]:
+        assert over.wait(SECONDS)
+        yield request.SerializeToString()
+
+    monkeypatch.setattr(fronts, "identify", seen)
+    with grpc.insecure_channel(target) as channel, capture_logs() as logs:
+        call = channel.stream_unary(f"/{SERVICE}/AddOperator")
+        begun = call.future(late(), timeout=SECONDS, metadata=(("authorization", f"Bearer {token}"),))
+        try:
+            assert let_in.wait(SECONDS)
+            ask(admin, "DisableOperator", name="eve")
+        finally:
+            over.set()
+        assert begun.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert [log["code"] for log in logs] == ["NOT_AUTHENTICATED"]
+    assert {each.name for each in ask(admin, "ListOperators").operators} == {"admin", "eve"}
 
 
 def test_a_role_holds_from_the_next_call_on(store: Store, target: str, admin: RemoteDesk) -> None:
