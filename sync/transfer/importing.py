@@ -62,7 +62,8 @@ class Summary:
 
 
 class Import:
-    """One import into a store by an operator. `now`: the instant of the changes, where a row states none.
+    """One import into a store by an operator. `now`: the instant of the changes, where a row states none; None: that at
+    which their turn comes.
 
     `run` names it: the same rows under another name are others. `step` is told how many rows and bytes were read, after
     each batch. `trial`: it goes into a copy, and what is done there is said to be this.
@@ -73,7 +74,7 @@ class Import:
         kind: Kind,
         *,
         operator: str,
-        now: Instant,
+        now: Instant | None,
         clock: Callable[[], Instant],
         run: str = "",
         step: Step = lambda rows, read: None,
@@ -111,24 +112,27 @@ class Import:
         good = [item for item in batch if not item.faults]
         if not good:
             return [_bad(item) for item in batch], revision
-        by = By(operator=self._operator, at=self._clock(), key=f"import:{self.kind.shape.name}")
-        with store.writing(by) as writing:
-            told = self._done(writing, good, by)
+        with store.writing(self._by) as writing:
+            told = self._done(writing, good)
         return [self._said(told[item.key]) if not item.faults else _bad(item) for item in batch], writing.revision
+
+    def _by(self) -> By:
+        return By(operator=self._operator, at=self._clock(), key=f"import:{self.kind.shape.name}")
 
     def _said(self, told: Told) -> Told:
         return Told(outcome=self._trial) if self._trial and told.outcome is Outcome.DONE else told
 
-    def _done(self, writing: Writing, good: Sequence[Item], by: By) -> dict[str, Told]:
+    def _done(self, writing: Writing, good: Sequence[Item]) -> dict[str, Told]:
         known = once.kept(writing.conn, [item.key for item in good])
         told = {item.key: _known(item, *known[item.key]) for item in good if item.key in known}
         fresh = [item for item in good if item.key not in known]
         if fresh:
-            answers = self.kind.do(writing, [item.ask for item in fresh], now=self._now)
+            now = writing.by.at if self._now is None else self._now
+            answers = self.kind.do(writing, [item.ask for item in fresh], now=now)
             told |= {item.key: _told(answer) for item, answer in zip(fresh, answers, strict=True)}
         done = [(i.key, i.content, told[i.key].subject) for i in fresh if told[i.key].outcome is Outcome.DONE]
         if done:
-            once.remember(writing.conn, done, at=by.at)
+            once.remember(writing.conn, done, at=writing.by.at)
         return told
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from sidecar.cli.backoffice import importing
 from sidecar.core.errors import InvalidRequest
 from sync.store import audit, once, schema
 from sync.store.audit import By
 from sync.store.db import Store, open_store
 from sync.store.errors import StoreLocked, StoreUnavailable
+from sync.store.tenants import get_tenant
 from sync.transfer.drafts import CannotWrite
 from sync.transfer.importing import BATCH, Import, Summary
 from sync.transfer.items import Item
@@ -298,6 +300,34 @@ def test_an_import_that_finds_the_store_locked_says_so_and_goes_on_the_next_time
     with hasty.writing(By(operator="o", at=NOW)), pytest.raises(StoreLocked):
         desk.take(store=hasty)
     assert desk.take(store=hasty).outcomes == {Outcome.DONE: 1}
+
+
+def test_an_import_that_states_no_instant_has_that_at_which_its_turn_comes(desk: Desk) -> None:
+    """What others did while it waited was before."""
+    hasty = open_store(desk.shop.store.path, busy_timeout=0)
+
+    def clock() -> int:
+        with pytest.raises(StoreLocked), hasty.writing(By(operator="o", at=NOW)):
+            pass
+        return NOW + 7
+
+    desk.write("a,,,")
+    assert desk.take(now=None, clock=clock).outcomes == {Outcome.DONE: 1}
+    with desk.shop.store.reading() as conn:
+        assert get_tenant(conn, "a").created_at == NOW + 7
+
+
+def test_all_or_nothing_does_not_say_nothing_when_another_came_between(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All rows were good when they were tried; then somebody took the name of one."""
+    between = iter([lambda: desk.shop.tenant("b")])
+    desk.write("a,,,", "b,,,")
+    summary = desk.take(mode=Mode.ALL_OR_NOTHING, step=lambda rows, read: next(between, int)())
+    assert summary.outcomes == {Outcome.DONE: 1, Outcome.BAD: 1}
+    assert desk.outcomes() == ["done", "bad"]
+    importing._tell(False, summary, Mode.ALL_OR_NOTHING)
+    assert capsys.readouterr().out.endswith(": 1 done, 0 already, 1 bad (revision 2)\n")
 
 
 def test_all_or_nothing_takes_nothing_when_a_row_is_bad(desk: Desk) -> None:

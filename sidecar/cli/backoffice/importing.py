@@ -66,7 +66,7 @@ def _command(kind: Kind) -> Callable[..., None]:
         if dry_run and all_or_nothing:
             raise InvalidRequest("all_or_nothing", "a dry run takes nothing at all: give one of the two")
         mode = Mode.DRY_RUN if dry_run else Mode.ALL_OR_NOTHING if all_or_nothing else Mode.KEEP_GOOD
-        who, now = at_this_machine(operator).name, now_or(at)
+        who, now = at_this_machine(operator).name, None if at is None else now_or(at)
         named = checked_name("run", run_name) if run_name is not None else ""
         opened = open_store(store, busy_timeout=PATIENCE)
         with _progress(file) as step:
@@ -149,7 +149,8 @@ def _tell(as_json: bool, summary: Summary, mode: Mode) -> None:
     counts = {outcome.value: summary.outcomes.get(outcome, 0) for outcome in Outcome}
     seconds = round(summary.seconds, 1)
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name != Outcome.WITHHELD)
-    note = NOTES.get(mode, "") if mode is Mode.DRY_RUN or summary.bad else ""
+    nothing = mode is Mode.DRY_RUN or (summary.bad and not summary.outcomes[Outcome.DONE])
+    note = NOTES.get(mode, "") if nothing else ""
     text = f"{summary.rows:,} rows in {seconds} s: {said} (revision {summary.revision}){note}"
     answer(
         as_json,
