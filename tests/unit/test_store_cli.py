@@ -253,7 +253,7 @@ def test_an_order_may_be_tried_paid_delivered_and_voided(demo: Run) -> None:
     number = placed["id"]
     assert "14700 are due" in demo(f"order pay {number} 100 --reference bank-1 --on 2026-07-15").stdout
     payment = told(demo(f"order payments --order {number} --json"))["payments"][0]["id"]
-    assert "14740 are due" in demo(f"order pay {number} --corrects {payment} -- -40").stdout
+    assert "14740 are due" in demo(f"order pay {number} -40 --corrects {payment}").stdout
     assert demo(f"order provision {number} --when 2026-07-16").exit_code == 0
     history = demo("order history new").stdout
     assert "total 14800 EUR, paid 60, due 14740" in history
@@ -263,6 +263,16 @@ def test_an_order_may_be_tried_paid_delivered_and_voided(demo: Run) -> None:
     assert f"order {number} is void from 2026-08-01T00:00:00Z" in voided
     assert "2026-08-01T00:00:00Z" in demo(f"order show {number}").stdout
     assert demo(f"order void {number} --from 2026-08-01").stderr.startswith("ALREADY_VOID: ")
+
+
+def test_a_downgrade_has_a_price_of_its_own(demo: Run) -> None:
+    entry = {"name": "fixed_desk", "amount": 1, "amount_calculation": "per_qty"}
+    product = {"id": "flexible", "downgrade": "at_end", "license_template": [entry]}
+    demo("product create -", text=json.dumps(product))
+    demo("tenant create new")
+    assert demo(f"order new new flexible=5 --years 1 --at {NOW}").exit_code == 0
+    lowered = demo("order downgrade new flexible=2@10 --years 1 --currency EUR --credit 5")
+    assert (lowered.exit_code, "total: 15 EUR" in lowered.stdout) == (0, True)
 
 
 def test_plans_are_made_assigned_and_taken_away(demo: Run) -> None:
@@ -294,7 +304,7 @@ def test_accounts_are_opened_and_changed(demo: Run) -> None:
     assert (opened["balance"], opened["charge"], opened["first_due"]) == ("100", "60", "2026-02-01T00:00:00Z")
     assert "40 at" in demo("account charge acme 12.5 --every-days 7 --at 2026-02-02").stdout
     assert "60.25 at" in demo("account top-up acme 20.25 --reference bank-1 --at 2026-02-02").stdout
-    assert "59.25 at" in demo("account correct acme --reason typo --at 2026-02-02 -- -1").stdout
+    assert "59.25 at" in demo("account correct acme -1 --reason typo --at 2026-02-02").stdout
     changed = told(demo("account settings acme --allowed -10 --deferral-days 1 --at 2026-02-03 --json"))["account"]
     assert (changed["allowed_balance"], changed["deferral_days"], changed["period"]["count"]) == ("-10", 1, 7)
     ledger = told(demo("account ledger acme --json"))["entries"]
@@ -443,6 +453,13 @@ def test_a_refusal_may_be_read_by_a_program(demo: Run) -> None:
         "account top-up stark NaN",
         "account top-up stark lots",
         "usage set acme fixed_desk -1",
+        "usage set acme fixed_desk 99999999999999999999",
+        "tenant archive acme --retention-days 99999999999",
+        "order show 99999999999999999999",
+        "order new tempo fixed-desk=1 --years 99999999999",
+        "order pay 1 -5 --corects 1",
+        "tenant create \udcff",
+        "order list --page-token \udcff",
         "tenant fly acme",
     ],
 )

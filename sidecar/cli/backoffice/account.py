@@ -9,7 +9,7 @@ import typer
 
 from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
 from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as record_pb
-from sidecar.cli.backoffice.common import TenantId, app_of, table
+from sidecar.cli.backoffice.common import BELOW_ZERO, TenantId, app_of, table
 from sidecar.cli.backoffice.office import Office, reading, timestamp, writing
 from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
 from sidecar.cli.backoffice.plain import shown
@@ -74,7 +74,7 @@ def top_up(
     _done(office, office.write(request, pb.TopUpAccountResponse))
 
 
-@app.command()
+@app.command(context_settings=BELOW_ZERO)
 @writing
 def correct(office: Office, tenant: TenantId, amount: Amount, reason: Reason) -> None:
     """Corrects a mistake in the balance by an entry of its own, above or below 0."""

@@ -35,6 +35,8 @@ At = Annotated[
     str | None, typer.Option("--at", help="The instant of the change, such as 2026-01-31T09:00:00Z; default: now.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+BELOW_ZERO: Final = {"ignore_unknown_options": True}
+"""Settings of a command that takes a number below 0 as an argument, which looks like an option."""
 TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from sync.store.names import checked_language
 from sync.store.notices import get_addressed
 
 KINDS = ", ".join(FACTS)
+NUMBER = re.compile(r"[0-9]{1,18}")
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Only to this tenant.")]
 KindName = Annotated[str | None, typer.Option("--kind", help=f"Only this: {KINDS}.")]
 StateName = Annotated[str | None, typer.Option("--state", help="Only pending, sent, failed or cancelled.")]
@@ -100,7 +102,7 @@ def preview(
 ) -> None:
     """Print a notice as it would be sent: one on record, or a sample of a kind."""
     letters = Letters(templates)
-    if what.isdigit():
+    if NUMBER.fullmatch(what):
         letter = _recorded(letters, int(what), language, zone, store)
     elif what in FACTS:
         reader = Reader(tenant_id="acme", name="Acme", **_place(language or "en", zone or "UTC"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -24,6 +25,8 @@ from sync.store.terms import in_calendar
 
 R = TypeVar("R", bound=Message)
 PANEL: Final = "Where and who"
+OUT_OF_RANGE: Final = "Value out of range: "
+"""How a message says that a number does not fit into a field."""
 
 Server = Annotated[
     str | None,
@@ -150,7 +153,22 @@ def _writing(desk: Desk, at: At = None, idempotency_key: Key = None, as_json: As
 
 def _with(build: Callable[..., Office]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command the options that `build` takes, and `office`; what is refused is told, with an exit status."""
-    return lambda command: told(given("office", build)(command))
+    return lambda command: told(_sayable()(given("office", build)(command)))
+
+
+@contextmanager
+def _sayable() -> Iterator[None]:
+    """What no message can say is bad usage. Raises InvalidRequest."""
+    try:
+        yield
+    except UnicodeEncodeError as e:
+        if e.encoding != "utf-8":  # it is the terminal that cannot say something
+            raise
+        raise InvalidRequest("arguments", "one of them is not text that UTF-8 can say") from e
+    except ValueError as e:
+        if not str(e).startswith(OUT_OF_RANGE):
+            raise
+        raise InvalidRequest("arguments", f"no number is so large: {str(e).removeprefix(OUT_OF_RANGE)}") from e
 
 
 reading = _with(_reading)

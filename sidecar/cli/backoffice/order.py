@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
-from sidecar.cli.backoffice.common import TenantId, app_of, table
+from sidecar.cli.backoffice.common import BELOW_ZERO, TenantId, app_of, table
 from sidecar.cli.backoffice.office import Office, reading, writing
 from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
 from sidecar.cli.backoffice.plain import number, shown
@@ -177,6 +177,13 @@ def downgrade(
     months: Months = 0,
     years: Years = 0,
     days: Days = 0,
+    currency: Currency = None,
+    purchased_on: PurchasedOn = None,
+    coupon: Coupon = None,
+    coupon_amount: CouponAmount = None,
+    credit: Credit = None,
+    billing_starts: BillingStarts = None,
+    billing_periods: BillingPeriods = None,
     note: Note = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -184,9 +191,9 @@ def downgrade(
     request = pb.PlaceOrderRequest(
         tenant_id=tenant,
         kind=pb.ORDER_KIND_DOWNGRADE,
-        items=_items(lines, None, None),
+        items=_items(lines, billing_starts, billing_periods),
         **_end(ends, length(months=months, years=years, days=days), False),
-        note=note,
+        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
         dry_run=dry_run,
     )
     _place(office, request)
@@ -309,7 +316,7 @@ def _purchase(purchase: pb.Purchase) -> str:
     return "\n".join(parts)
 
 
-@app.command()
+@app.command(context_settings=BELOW_ZERO)
 @writing
 def pay(
     office: Office,
