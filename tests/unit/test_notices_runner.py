@@ -443,6 +443,7 @@ def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
         desk.pay(2)
         until_kept(desk.mail, 2)
         wait_for(lambda: desk.states() == ["sent", "sent"])
+        wait_for(lambda: "store can be used again" in [e["event"] for e in logs], "told that it is back")
     events = [e["event"] for e in logs]
     assert (events.count("store cannot be used"), events.count("store can be used again")) == (1, 1)
 
