@@ -17,20 +17,22 @@ from sqlalchemy import select
 from sidecar import records
 from sidecar.core.calendar import parse_instant
 from sidecar.core.errors import InvalidRequest
-from sidecar.core.model import DAY, MICROS, Basis, Period, Record, Seat
-from sync.store import accounts, blocks, schema, tenants
+from sidecar.core.model import DAY, FOREVER, MICROS, Basis, Period, Record, Seat
+from sync.store import accounts, assignments, blocks, erasure, schema, tenants
 from sync.store.db import Writing
 from sync.store.entitlements import project
 from sync.store.errors import Refused
-from sync.store.orders import place_order
+from sync.store.orders import place_order, void_order
 from sync.store.placing import Kind
 from sync.store.terms import Term
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, change_usage
+from tests.changing import plan
 from tests.storing import TESTER, Shop, per_unit
 
 IDS = [f"t{number}" for number in range(8)]
 NOW = parse_instant("2026-01-01")
 KEYS = ("fixed_desk", "room")
+PLANS = ("team", "rooms", "credit", "own")
 Draw = random.Random
 
 
@@ -55,11 +57,15 @@ def update(writing: Writing, r: Draw, tenant: str) -> None:
 
 
 def archive(writing: Writing, r: Draw, tenant: str) -> None:
-    tenants.archive_tenant(writing, tenant, now=NOW)
+    tenants.archive_tenant(writing, tenant, now=NOW, retention_days=r.choice([0, 365]))
 
 
 def restore(writing: Writing, r: Draw, tenant: str) -> None:
     tenants.restore_tenant(writing, tenant)
+
+
+def erase(writing: Writing, r: Draw, tenant: str) -> None:
+    erasure.erase_tenant(writing, tenant, now=NOW)
 
 
 def block(writing: Writing, r: Draw, tenant: str) -> None:
@@ -72,7 +78,7 @@ def unblock(writing: Writing, r: Draw, tenant: str) -> None:
 
 
 def order(writing: Writing, r: Draw, tenant: str) -> None:
-    kind = r.choice([Kind.NEW, Kind.RENEW, Kind.UPGRADE])
+    kind = r.choice([Kind.NEW, Kind.NEW, Kind.NEW, Kind.RENEW, Kind.UPGRADE])
     length = None if kind is Kind.UPGRADE else Period(months=r.randint(1, 12))
     place_order(
         writing,
@@ -83,6 +89,21 @@ def order(writing: Writing, r: Draw, tenant: str) -> None:
         term=Term(length=length),
         edition=r.choice([None, None, "basic", "advanced"]),
     )
+
+
+def void(writing: Writing, r: Draw, tenant: str) -> None:
+    o = schema.orders
+    placed = list(writing.conn.execute(select(o.c.id, o.c.starts_at).where(o.c.tenant_id == tenant)))
+    number, starts_at = r.choice(placed) if placed else (0, NOW)
+    void_order(writing, number, now=NOW, void_at=max(NOW, starts_at + r.choice([-1, 0, 1, 30]) * DAY))
+
+
+def assign(writing: Writing, r: Draw, tenant: str) -> None:
+    assignments.assign_plan(writing, tenant, r.choice(PLANS), now=NOW + r.randrange(200) * DAY)
+
+
+def unassign(writing: Writing, r: Draw, tenant: str) -> None:
+    assignments.unassign_plan(writing, tenant, now=NOW + r.randrange(200) * DAY)
 
 
 def use(writing: Writing, r: Draw, tenant: str) -> None:
@@ -104,14 +125,22 @@ def top_up(writing: Writing, r: Draw, tenant: str) -> None:
     accounts.top_up(writing, tenant, r.randint(1, 30) * MICROS, now=NOW + r.randrange(200) * DAY)
 
 
+def correct(writing: Writing, r: Draw, tenant: str) -> None:
+    accounts.correct_balance(writing, tenant, -r.randint(1, 9) * MICROS, now=NOW + r.randrange(200) * DAY, reason="-")
+
+
+def close(writing: Writing, r: Draw, tenant: str) -> None:
+    accounts.close_account(writing, tenant, now=NOW + r.randrange(200) * DAY, reason="over")
+
+
 def configure(writing: Writing, r: Draw, tenant: str) -> None:
     now = NOW + r.randrange(200) * DAY
     accounts.set_blocking(writing, tenant, now=now, allowed_balance=-r.randrange(20) * MICROS)
 
 
 OPERATIONS: tuple[Callable[[Writing, Draw, str], None], ...] = (
-    *(create, move, update, archive, restore, block, unblock, order, order, use, use, seat, seat, bill, top_up),
-    configure,
+    *(create, move, move, update, archive, restore, erase, block, unblock, *[order] * 6, void, void, void),
+    *(assign, assign, assign, unassign, unassign, use, use, seat, seat, bill, bill, top_up, correct, close, configure),
 )
 
 
@@ -128,7 +157,8 @@ def rows(shop: Shop, table: Any) -> list[Any]:
 def plainly(shop: Shop) -> dict[str, dict[str, Any]]:
     """What inheritance comes to, said in the plainest way."""
     known = {row.id: row for row in rows(shop, schema.tenant)}
-    bought = {row.tenant_id for row in rows(shop, schema.orders)}
+    bought = serving(shop)
+    accounted = limits(shop)
     chains = {i: chain(known, i) for i in known}
     holders = {i: next((a for a in chains[i] if a in bought), "") if i not in bought else "" for i in known}
     expected: dict[str, dict[str, Any]] = {}
@@ -140,6 +170,8 @@ def plainly(shop: Shop) -> dict[str, dict[str, Any]]:
             "tags": tuple(json.loads(known[i].tags)),
             "units": units(shop, members),
             "seats": [Seat("" if s.tenant_id == i else s.tenant_id, s.user_id) for s in seats(shop, members)],
+            "limits": accounted.get(i) if not holders[i] else None,
+            "plans": granted(shop, i) if not holders[i] else set(),
             "blocks": sorted(
                 (b.name, b.starts_at)
                 for b in rows(shop, schema.block)
@@ -147,6 +179,34 @@ def plainly(shop: Shop) -> dict[str, dict[str, Any]]:
             ),
         }
     return expected
+
+
+def serving(shop: Shop) -> set[str]:
+    """Who is on a plan, or has an order that was not voided from its start."""
+    placed = rows(shop, schema.orders)
+    voided = {(v.voids, v.void_at) for v in placed if v.kind == "VOID"}
+    gone = {o.id for o in placed for order_id, instant in voided if o.id == order_id and instant <= o.starts_at}
+    buyers = {o.tenant_id for o in placed if o.kind != "VOID" and o.id not in gone}
+    return buyers | {a.tenant_id for a in rows(shop, schema.plan_assignment) if a.ends_at is None}
+
+
+def limits(shop: Shop) -> dict[str, tuple[int, int]]:
+    """Allowed balance and days of deferral of those who are billed: the plan's where it says so, else their own."""
+    found = {a.tenant_id: (a.allowed_balance, a.deferral_days) for a in rows(shop, schema.account)}
+    said = {p.id: json.loads(p.doc).get("blocking") for p in rows(shop, schema.plan)}
+    for a in rows(shop, schema.plan_assignment):
+        if a.ends_at is None and said[a.plan_id] and a.tenant_id in found:
+            blocking = said[a.plan_id]
+            found[a.tenant_id] = (blocking.get("allowed_balance", 0), blocking.get("deferral_days", 0))
+    return found
+
+
+def granted(shop: Shop, tenant: str) -> set[tuple[str, int, int]]:
+    """The plans with services that a tenant was or is on, each from when until when."""
+    on = {a.id: a for a in rows(shop, schema.plan_assignment) if a.tenant_id == tenant}
+    found = {(on[x.assignment_id], x.id) for x in rows(shop, schema.plan_line) if x.assignment_id in on}
+    windows = {(f"plan:{a.plan_id}", a.starts_at, FOREVER if a.ends_at is None else a.ends_at) for a, _ in found}
+    return {window for window in windows if window[1] < window[2]}
 
 
 def chain(known: dict[str, Any], tenant: str) -> list[str]:
@@ -174,6 +234,8 @@ def as_plain(record: Record) -> dict[str, Any]:
         "tags": record.tags,
         "units": {key: used.units for key, used in record.usage.items() if used.units},
         "seats": list(designer.seats) if designer else [],
+        "limits": (record.account.allowed_balance, record.account.deferral_days) if record.account else None,
+        "plans": {(g.source, g.starts_at, g.ends_at) for g in record.grants if g.source.startswith("plan:")},
         "blocks": sorted((b.name, b.starts_at) for b in record.blocks),
     }
 
@@ -188,7 +250,7 @@ def check_step(shop: Shop, before: dict[str, Record], revision: int) -> dict[str
     return after
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(5))
 def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed: int) -> None:
     shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
@@ -198,8 +260,12 @@ def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed
     r = random.Random(seed)
     for number, tenant in enumerate(IDS[:6]):
         shop.tenant(tenant, parent_id=r.choice([None, *IDS[:number]]))
+    plan(shop, "team", {"fd": 3, "room": 1}, basis="days", allowed_balance=-5 * MICROS, deferral_days=3)
+    plan(shop, "rooms", {"room": 2})
+    plan(shop, "credit", basis="money", allowed_balance=-MICROS)
+    plan(shop, "own", {"fd": 1}, owner_id=r.choice(IDS[:6]), basis="days")
     before, done = held(shop), 0
-    for _ in range(120):
+    for _ in range(150):
         revision = shop.revision()
         try:
             with shop.store.writing(TESTER) as writing:
