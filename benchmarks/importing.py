@@ -71,7 +71,6 @@ def measure(setup: Setup) -> list[Figure]:
             Figure(name=f"import.{name}", unit="s", values=seconds, calibration_ms=loop, note=f"{ROWS:,} rows"),
             Figure(name=f"import.{name}.rate", unit="rows/s", values=rates, calibration_ms=loop),
         ]
-        figures.append(Figure(name=f"import.{name}.rate", unit="rows/s", values=rates, calibration_ms=loop))
     return figures
 
 
