@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Final, ParamSpec
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Annotated, Final, ParamSpec
 
 import typer
 
 from sidecar.core.calendar import format_instant, parse_instant
-from sidecar.core.errors import DeskgateError, InvalidRequest
-from sidecar.core.model import FOREVER, MICROS, UNLIMITED, Account, Instant, Limit
+from sidecar.core.errors import DeskgateError
+from sidecar.core.model import FOREVER, MICROS, UNLIMITED, Instant, Limit
 from sync.backoffice.errors import DeskError
-from sync.store.audit import By
-from sync.store.db import Writing, open_store
 from sync.store.errors import Refused, StoreError
 from sync.store.terms import in_calendar
 
 P = ParamSpec("P")
 
 DEFAULT_STORE: Final = "var/run/store.db"
-PRODUCT: Final = re.compile(r"(?P<id>.+)=(?P<quantity>\d{1,12})")
 
 StorePath = Annotated[
     str, typer.Option("--store", envvar="DESKGATE_STORE", help="The store: a path, or an sqlite:/// URL.")
@@ -73,14 +67,6 @@ def now_or(at: str | None) -> Instant:
     return instant
 
 
-@contextmanager
-def changing(store: str) -> Iterator[Writing]:
-    """One change to the store that `--store` names."""
-    by = By(operator=f"local:{getpass.getuser()}", at=time.time_ns() // 1000)
-    with open_store(store).writing(by) as writing:
-        yield writing
-
-
 def answer(as_json: bool, text: str, **value: object) -> None:
     """Prints a command's answer: a sentence or a table for people, or the value."""
     typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
@@ -98,28 +84,6 @@ def moment(instant: Instant | None) -> str | None:
     return None if instant is None or instant == FOREVER else format_instant(instant)
 
 
-def products(lines: Iterable[str]) -> dict[str, int]:
-    """Product to quantity, from arguments such as fixed-desk=10. Raises InvalidRequest."""
-    found: dict[str, int] = {}
-    for line in lines:
-        match = PRODUCT.fullmatch(line)
-        if match is None or match["id"] in found:
-            raise InvalidRequest("lines", f"{line!r} is not PRODUCT=QUANTITY, or names a product again")
-        found[match["id"]] = int(match["quantity"])
-    return found
-
-
-def millionths(field: str, text: str) -> int:
-    """An exact amount with up to six decimals. Raises InvalidRequest."""
-    try:
-        scaled = Decimal(text) * MICROS
-        if scaled == int(scaled):
-            return int(scaled)
-    except (InvalidOperation, OverflowError, ValueError) as e:
-        raise InvalidRequest(field, f"{text!r} is not an amount such as 12.50") from e
-    raise InvalidRequest(field, f"{text} has more than six decimals")
-
-
 def amount(micros: int) -> str:
     """Millionths as a decimal number."""
     return format((Decimal(micros) / MICROS).normalize(), "f")
@@ -128,20 +92,3 @@ def amount(micros: int) -> str:
 def limit(value: Limit | None) -> int | str | None:
     """A limit in JSON."""
     return "unlimited" if value is UNLIMITED else value
-
-
-def account_json(account: Account) -> Mapping[str, Any]:
-    """An account in JSON."""
-    return {
-        "basis": account.basis.name.lower(),
-        "balance": amount(account.balance),
-        "as_of": moment(account.as_of),
-        "owed_since": moment(account.owed_since),
-        "owed_charge": amount(account.owed_charge),
-        "charge": amount(account.charge),
-        "first_due": moment(account.anchor) if account.basis.name == "MONEY" else None,
-        "period_months": account.period.months,
-        "period_days": account.period.days,
-        "allowed_balance": amount(account.allowed_balance),
-        "deferral_days": account.deferral_days,
-    }
