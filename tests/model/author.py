@@ -12,6 +12,7 @@ from typing import Any
 
 from tests import oracle
 from tests.model import records
+from tests.model.grants import UNLIMITED, desks_at, own_grants
 from tests.model.state import Office, Plain
 from tests.oracle import DAY, HOUR
 from tests.strategies import ODD_DAYS, ZONES
@@ -62,6 +63,10 @@ class Author:
     def zone_of(self, tenant: str) -> str:
         return self.office.tenants[tenant].zone if tenant in self.office.tenants else self.zone
 
+    def version(self) -> Plain:
+        """That of what is to be changed: not stated, as it is, or as it is no more."""
+        return self.one([{}, {}, {"version": "current"}, {"version": "stale"}])  # type: ignore[no-any-return]
+
     # --- instants ---
 
     def edges(self, tenant: str) -> list[int]:
@@ -79,10 +84,26 @@ class Author:
             step = min(self.rng.sample(ahead, min(4, len(ahead)))) - self.now
         elif draw < 0.55:
             step = -self.one([1, HOUR, DAY, 40 * DAY])
+        elif draw < 0.7:
+            step = self.month_end() - self.now
         else:
             step = self.one([1, HOUR, DAY, 9 * DAY, 28 * DAY, 31 * DAY, 100 * DAY, self.rng.randrange(60 * DAY)])
         self.now = min(max(self.now + step, EARLIEST), LATEST)
         return self.now
+
+    def month_end(self) -> int:
+        """The last day of this month or of the next, which later months may not have."""
+        day = oracle.wall(self.now, self.zone)
+        day += timedelta(days=self.one([0, 0, 15, 31]))
+        day = day.replace(day=oracle.days_in_month(day.year, day.month))
+        return oracle.local_to_instant(datetime.combine(day.date(), self.clock()), self.zone)
+
+    def clock(self) -> time:
+        return (
+            time()
+            if self.chance(0.5)
+            else self.one([time(2, 30), time(0, 30), time(23, 30), time(23, 59, 59, 999_999)])
+        )
 
     def near(self, tenant: str) -> int:
         """Some instant of interest to a tenant, most often not far from now."""
@@ -96,8 +117,7 @@ class Author:
         )
         if self.chance(0.4):
             day = day.replace(day=oracle.days_in_month(day.year, day.month))
-        clock = self.one([time.min, time.min, time.min, time(2, 30), time(0, 30), time(23, 59, 59, 999_999)])
-        return oracle.local_to_instant(datetime.combine(day.date(), clock), self.zone_of(tenant))
+        return oracle.local_to_instant(datetime.combine(day.date(), self.clock()), self.zone_of(tenant))
 
     # --- what is sold ---
 
@@ -138,7 +158,16 @@ class Author:
         for key in ("fixed_desk", "shared_desk", "meeting_room"):
             if self.chance(0.7):
                 prices["CNY", key] = [(1, self.rng.randint(0, 500) * 10_000), (5, self.rng.randint(0, 99_999_999))]
-        return {"edition": self.one(["small", "large"]), "cap": self.one([5, 12, 20, 60, 200]), "prices": prices}
+        return {"edition": self.one(["small", "large"]), "cap": self.cap(), "prices": prices}
+
+    def cap(self) -> int:
+        """Often about as many desks as somebody has or will have."""
+        granted = [own_grants(self.office, tenant) for tenant in self.office.tenants]
+        sums = [desks_at(grants, grant["starts_at"]) for grants in granted for grant in grants]
+        held = [desks for desks in sums if desks != UNLIMITED]
+        if held and self.chance(0.6):
+            return max(0, self.one(held) + self.one([-1, 0, 0, 1, 3]))
+        return int(self.one([5, 12, 20, 60, 200]))
 
     def catalogue(self) -> list[Plain]:
         """What is sold before anything happens."""
@@ -149,7 +178,7 @@ class Author:
 
     def new_tenant(self, tenant: str, parent: str | None) -> Plain:
         zone = self.zone if self.chance(0.7) else self.one(ZONES)
-        edition = self.one([None, None, None, None, "small", "basic"])
+        edition = self.one([None, None, None, "small", "small", "basic"])
         return {
             "op": "tenant.create",
             "at": self.now,

@@ -67,6 +67,7 @@ class Bench:
         yield from compare.differences(self.office, self.seen.records)
         yield from trail(outcome, before, self.seen)
         yield from money(self.office, self.seen)
+        yield from plans(self.office, before, self.seen)
         if outcome.code == "" and op["op"] == "order.place":
             tenant = op["tenant"]
             yield from downgraded(op, self.office, before.records.get(tenant), self.seen.records.get(tenant))
@@ -105,6 +106,17 @@ def money(office: Office, seen: Look) -> Iterator[str]:
         yield f"totals and payments of orders are {seen.sums} in the store, {sums} in the model"
 
 
+def plans(office: Office, before: Look, after: Look) -> Iterator[str]:
+    """The same plans; and what is edited has a higher version than before."""
+    meant = {plan.id: (plan.owner, plan.name, plan.archived) for plan in office.plans.values()}
+    if after.plans != meant:
+        yield f"plans: the model has {meant}, the store {after.plans}"
+    for edited, (version, of) in after.versions.items():
+        was, what = before.versions.get(edited, (0, None))
+        if version < was or (version == was and of != what):
+            yield f"{edited} has version {version} after {was}"
+
+
 def agreed(ruling: Ruling, outcome: Outcome) -> Iterator[str]:
     """Both accept or both refuse, for a reason that applies."""
     if outcome.code == "" and ruling.must:
@@ -118,8 +130,8 @@ def same_order(meant: object, outcome: Outcome) -> Iterator[str]:
     if isinstance(meant, Order) and outcome.order_id is not None:
         if outcome.order_id != meant.id:
             yield f"the order has number {outcome.order_id}, not {meant.id}"
-        if outcome.noticed is not None and meant.noticed and not outcome.noticed:
-            yield "the operator is not told of a renewal that is queued"
+        if meant.kind == "UPGRADE" and outcome.noticed is not meant.noticed:
+            yield f"the operator is told of a renewal that is queued: {outcome.noticed}, should be {meant.noticed}"
 
 
 def downgraded(op: Plain, office: Office, before: Record | None, after: Record | None) -> Iterator[str]:

@@ -107,7 +107,7 @@ def new(office: Office, op: Plain, draft: Draft) -> None:
         else:
             ends_at, anchor = end_of(op, start, start, tenant.zone)
             for trial in lines_of(office, tenant.id, product_id, paid=False):
-                if trial.runs(start):
+                if trial.end() > start:
                     draft.ends.append((trial, start))
         if trial_until is not None:
             trial_until = min(trial_until, ends_at)

@@ -26,7 +26,7 @@ def tenant_update(author: Author) -> Plain:
             {"tags": ["vip"]},
         ]
     )
-    return {"tenant": author.tenant()} | change
+    return {"tenant": author.tenant()} | change | author.version()
 
 
 def tenant_move(author: Author) -> Plain:
@@ -54,7 +54,7 @@ def tenant_archive(author: Author) -> Plain:
 def tenant_block(author: Author) -> Plain:
     tenant = author.tenant()
     start, until = sorted([author.near(tenant), author.near(tenant)])
-    until = NEVER if author.chance(0.4) or start == until else until
+    until = NEVER if author.chance(0.4) else until
     return {
         "tenant": tenant,
         "name": author.one(BLOCKERS),
@@ -68,7 +68,9 @@ def tenant_unblock(author: Author) -> Plain | None:
     blocked = [t for t, found in author.office.tenants.items() if found.blocks]
     if not blocked and not author.chance(0.05):
         return None
-    return {"tenant": author.one(blocked or ["acme"]), "name": author.one(BLOCKERS)}
+    tenant = author.one(blocked or ["acme"])
+    set_there = list(author.office.tenants[tenant].blocks) if blocked else []
+    return {"tenant": tenant, "name": author.one(set_there if set_there and author.chance(0.8) else BLOCKERS)}
 
 
 # --- plans ---
@@ -107,7 +109,7 @@ def plan_create(author: Author) -> Plain:
 
 def plan_update(author: Author) -> Plain:
     change = author.one([{"name": "Another"}, {"services": services(author), "blocking": blocking(author)}])
-    return {"plan": plan(author)} | change
+    return {"plan": plan(author)} | change | author.version()
 
 
 def plan_duplicate(author: Author) -> Plain:
@@ -116,6 +118,12 @@ def plan_duplicate(author: Author) -> Plain:
 
 def only_plan(author: Author) -> Plain | None:
     return {"plan": plan(author)} if author.office.plans else None
+
+
+def plan_delete(author: Author) -> Plain | None:
+    """Most often one that can be."""
+    archived = sorted(name for name, found in author.office.plans.items() if found.archived)
+    return {"plan": author.one(archived)} if archived else only_plan(author) if author.chance(0.2) else None
 
 
 def plan_assign(author: Author) -> Plain | None:

@@ -95,10 +95,13 @@ def cap(office: Office, op: Plain, draft: Draft) -> None:
     after = [g for line in [*cut_short(lines, cut), *draft.lines] for g in grants_of(line)]
     if raised_over(before, after, most):
         draft.must.add("EDITION_CAP_EXCEEDED")
-    elif op.get("edition") is not None and over_from(after, most, op["at"]):
+    elif op.get("edition") is not None:
         lower = current is None or most < office.editions[current]["cap"]
         first = min((line.starts_at for line in draft.lines), default=NEVER)
-        (draft.must if lower and over_from(after, most, first) else draft.may).add("EDITION_CAP_EXCEEDED")
+        if lower and over_from(after, most, max(op["at"], first)):
+            draft.must.add("EDITION_CAP_EXCEEDED")
+        elif over_from(after, most, min(op["at"], first)):
+            draft.may.add("EDITION_CAP_EXCEEDED")
 
 
 def cut_short(lines: list[Line], cut: dict[int, int]) -> list[Line]:

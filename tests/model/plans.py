@@ -37,6 +37,7 @@ def update(office: Office, op: Plain) -> Ruling:
     if plan is None:
         return Ruling(must={"UNKNOWN_PLAN"}, may={"UNKNOWN_PRODUCT"})
     must, may = unknown(office, op.get("services", [])), set()
+    must |= {"CONFLICT"} if op.get("version") == "stale" else set()
     services = op.get("services", plan.services)
     blocking = op.get("blocking", plan.blocking)
     if assigned_to(office, plan.id):

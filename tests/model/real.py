@@ -59,11 +59,19 @@ class Look:
     balances: Mapping[str, int]
     sums: Mapping[int, tuple[int, int]]
     """Order to its total and what was paid of it."""
+    plans: Mapping[str, tuple[str | None, str, bool]]
+    """Plan to its owner, its name and whether it is archived."""
+    versions: Mapping[tuple[str, str], tuple[int, object]]
+    """Tenant or plan to its version and what that is of."""
 
 
 SUMS = (
     """SELECT o.id, o.total, (SELECT coalesce(sum(amount), 0) FROM payment p WHERE p.order_id = o.id) FROM orders o"""
 )
+
+PLANS = "SELECT id, owner_id, name, archived_at IS NOT NULL FROM plan"
+PLAN_VERSIONS = "SELECT id, version, name, doc FROM plan"
+TENANT_VERSIONS = "SELECT id, version, parent_id, zone, language, tags, edition, name, contacts FROM tenant"
 
 
 class Real:
@@ -108,6 +116,9 @@ class Real:
             ledgers=ledgers,
             balances=dict(read("SELECT tenant_id, balance FROM account").fetchall()),
             sums={order: (total, paid) for order, total, paid in read(SUMS)},
+            plans={plan: (owner, name, bool(archived)) for plan, owner, name, archived in read(PLANS)},
+            versions={("tenant", tenant_id): (version, of) for tenant_id, version, *of in read(TENANT_VERSIONS)}
+            | {("plan", plan): (version, of) for plan, version, *of in read(PLAN_VERSIONS)},
         )
 
     def _record(self, tenant_id: str, changed: int, data: bytes) -> Record:
@@ -133,7 +144,13 @@ def new_tenant(w: Writing, op: Plain) -> object:
 
 def update_tenant(w: Writing, op: Plain) -> object:
     given = {name: op[name] for name in ("zone", "edition", "language", "tags") if name in op}
-    return tenants.update_tenant(w, op["tenant"], now=op["at"], **given)
+    version = expected(op, lambda: tenants.get_tenant(w.conn, op["tenant"]).version)
+    return tenants.update_tenant(w, op["tenant"], now=op["at"], expected_version=version, **given)
+
+
+def expected(op: Plain, current: Callable[[], int]) -> int | None:
+    """The version that a change states, if it does: as it is, or as it was."""
+    return None if "version" not in op else current() - (op["version"] == "stale")
 
 
 def block(w: Writing, op: Plain) -> object:
@@ -191,7 +208,8 @@ def plan_terms(op: Plain) -> PlanTerms:
 
 def update_plan(w: Writing, op: Plain) -> object:
     terms = plan_terms(op) if "services" in op else None
-    return plans.update_plan(w, op["plan"], name=op.get("name"), terms=terms)
+    version = expected(op, lambda: plans.get_plan(w.conn, op["plan"]).version)
+    return plans.update_plan(w, op["plan"], name=op.get("name"), terms=terms, expected_version=version)
 
 
 def settings(op: Plain) -> dict[str, Any]:

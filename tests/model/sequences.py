@@ -15,7 +15,7 @@ WRITERS: dict[str, tuple[int, Callable[[Author], Plain | None]]] = {
     "payment.record": (6, payment_record),
     "usage.change": (12, ops.usage_change),
     "usage.seats": (6, ops.usage_seats),
-    "usage.reconcile": (3, ops.usage_reconcile),
+    "usage.reconcile": (5, ops.usage_reconcile),
     "account.open": (7, ops.account_open),
     "account.top_up": (8, ops.with_account(ops.account_top_up)),
     "account.correct": (3, ops.with_account(ops.account_correct)),
@@ -29,7 +29,7 @@ WRITERS: dict[str, tuple[int, Callable[[Author], Plain | None]]] = {
     "plan.duplicate": (1, ops.plan_duplicate),
     "plan.archive": (2, ops.only_plan),
     "plan.restore": (2, ops.only_plan),
-    "plan.delete": (1, ops.only_plan),
+    "plan.delete": (3, ops.plan_delete),
     "plan.assign": (10, ops.plan_assign),
     "plan.unassign": (5, ops.only_tenant),
     "tenant.create": (2, ops.tenant_create),
@@ -38,11 +38,11 @@ WRITERS: dict[str, tuple[int, Callable[[Author], Plain | None]]] = {
     "tenant.archive": (2, ops.tenant_archive),
     "tenant.restore": (3, ops.tenant_restore),
     "tenant.erase": (2, ops.tenant_erase),
-    "tenant.block": (5, ops.tenant_block),
-    "tenant.unblock": (3, ops.tenant_unblock),
+    "tenant.block": (7, ops.tenant_block),
+    "tenant.unblock": (5, ops.tenant_unblock),
     "product.update": (5, lambda author: {"doc": author.doc(author.one(PRODUCTS))}),
     "product.create": (1, lambda author: {"doc": author.doc(author.one(PRODUCTS))}),
-    "edition.put": (2, Author.edition),
+    "edition.put": (4, Author.edition),
 }
 
 

@@ -56,6 +56,7 @@ def update(office: Office, op: Plain) -> Ruling:
         must.add("UNKNOWN_EDITION")
     if "UNKNOWN_TENANT" in must:
         return Ruling(must=must)
+    must |= {"CONFLICT"} if op.get("version") == "stale" else set()
     tenant = office.tenants[op["tenant"]]
     may = refuses_tenant(office, op["tenant"])
 
