@@ -29,7 +29,7 @@ def place(ask: Ask, history: History, *, now: Instant) -> Outcome:
     _check_shape(ask)
     outcome = PLACERS[ask.kind](ask, history, now)
     check_sizes(outcome.lines)
-    _check_cap(ask, history, outcome)
+    _check_cap(ask, history, outcome, now)
     edition = ask.edition or history.edition
     prices = history.prices.get(edition or "", PriceList())
     lines = priced(outcome.lines, ask.items, ask.deal, prices, history.zone)
@@ -48,15 +48,18 @@ def _check_shape(ask: Ask) -> None:
         raise InvalidRequest("lines", "a product may stand in one line only: add the quantities up")
 
 
-def _check_cap(ask: Ask, history: History, outcome: Outcome) -> None:
-    """Of an edition that the order names all desks are judged; of the one there is, only desks that are added."""
+def _check_cap(ask: Ask, history: History, outcome: Outcome, now: Instant) -> None:
+    """Of an edition that the order names all desks are judged, from now on, when it takes effect; of the one there is,
+    only desks that are added.
+    """
     name = ask.edition or history.edition
     if name is None:
         return
     first = min(x.starts_at for x in outcome.lines)
+    since = min(first, now) if ask.edition else first
     kept = ended(history.lines, outcome.ends)
     before = None if ask.edition else (*history.lines, *history.others)
-    refuse_over_cap(name, history.caps[name], (*kept, *outcome.lines, *history.others), first, before=before)
+    refuse_over_cap(name, history.caps[name], (*kept, *outcome.lines, *history.others), since, before=before)
 
 
 def ended(lines: Iterable[Line], ends: Mapping[int, Instant]) -> tuple[Line, ...]:

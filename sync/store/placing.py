@@ -96,7 +96,7 @@ class Outcome:
 
 
 def new(ask: Ask, history: History, now: Instant) -> Outcome:
-    """The first purchase of products. It ends a trial that runs when it begins."""
+    """The first purchase of products. It ends a trial that runs when it begins, or lies ahead: what is paid needs none."""
     lines: list[Line] = []
     ends: dict[int, Instant] = {}
     start = now if ask.term.starts_at is None else ask.term.starts_at
@@ -106,7 +106,7 @@ def new(ask: Ask, history: History, now: Instant) -> Outcome:
             _trial_line(wanted, ask, history, start) if ask.trial else _first_line(wanted, ask, history, start)
         )
         if not ask.trial:
-            ends |= {x.id: start for x in _trials(wanted, history) if not x.paid and x.holds(start)}
+            ends |= {x.id: start for x in _trials(wanted, history) if not x.paid and x.end > start}
     return Outcome(lines=tuple(lines), ends=ends)
 
 

@@ -76,13 +76,10 @@ def test_a_plan_grants_no_more_than_a_record_can_say(shop: Shop) -> None:
 # --- terms ---
 
 
-def test_a_paid_order_ends_only_a_trial_that_runs_when_it_begins(shop: Shop) -> None:
+def test_a_paid_order_ends_a_trial_that_lies_ahead_too(shop: Shop) -> None:
     shop.order("NEW", "t", {"tried": 1}, "2026-01-01", Term(starts_at=at("2026-06-01")), trial=True)
     shop.new("t", {"tried": 5}, "2026-01-01", months(12))
-    assert windows(shop, "pod") == [
-        ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", 3),
-        ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", 5),
-    ]
+    assert windows(shop, "pod") == [("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", 5)]
 
 
 def test_two_orders_that_overlap_add_up_and_are_renewed_each_for_itself(shop: Shop) -> None:

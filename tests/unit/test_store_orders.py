@@ -391,6 +391,14 @@ def test_the_editions_cap_holds_at_every_instant(shop: Shop) -> None:
     shop.upgrade("t", {"fd": 71}, "2026-08-01", edition="basic")
 
 
+def test_a_renewal_cannot_bring_a_smaller_edition_over_the_desks_that_run(shop: Shop) -> None:
+    shop.new("t", {"fd": 200}, "2026-01-01", months(12), edition="basic")
+    with refused("EDITION_CAP_EXCEEDED"):
+        shop.renew("t", {"fd": 50}, "2026-02-01", months(12), edition="trial")
+    shop.renew("t", {"fd": 50}, "2026-02-01", months(12))
+    assert shop.record("t").edition == "basic"
+
+
 def test_an_unlimited_number_of_desks_is_over_any_cap(shop: Shop) -> None:
     shop.product({"id": "all", "license_template": [{"name": "shared_desk", "amount": "unlimited"}]})
     shop.tenant("capped", edition="flagship")
