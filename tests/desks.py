@@ -247,6 +247,7 @@ def valid() -> dict[str, Any]:
         "ArchiveTenant": {"id": "beta", "retention_days": 30},
         "RestoreTenant": {"id": "gone"},
         "EraseTenant": {"id": "gone"},
+        "EraseDueTenants": {},
         "BlockTenant": {
             "tenant_id": "acme",
             "name": "legal",

@@ -96,7 +96,7 @@ class Outcome:
 
 
 def new(ask: Ask, history: History, now: Instant) -> Outcome:
-    """The first purchase of products. It ends a trial that runs when it begins, or lies ahead: what is paid needs none."""
+    """The first purchase of products. It ends a trial that runs when it begins, and one that lies ahead."""
     lines: list[Line] = []
     ends: dict[int, Instant] = {}
     start = now if ask.term.starts_at is None else ask.term.starts_at

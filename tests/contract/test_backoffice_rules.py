@@ -33,6 +33,7 @@ WRITES = [name for name, method in METHODS.items() if method.writes]
 READS = [name for name, method in METHODS.items() if not method.writes]
 FOR_ADMINS = {
     "EraseTenant",
+    "EraseDueTenants",
     "CreateProduct",
     "UpdateProduct",
     "PutEdition",

@@ -140,6 +140,11 @@ def test_a_tenant_is_erased_once_its_retention_is_over(run: Run) -> None:
     run("tenant create acme --contact a@acme.example")
     assert "kept until 2026-07-15T09:30:00Z" in run(f"tenant archive acme --retention-days 1 --at {NOW}").stdout
     assert run(f"tenant erase acme --at {NOW}").stderr.startswith("RETENTION_RUNNING: ")
+    assert run(f"tenant erase --due --at {NOW}").stdout == "no retention is over\n"
+    assert run(f"tenant erase acme --due --at {NOW}").exit_code == 2
+    run("tenant create globex")
+    run(f"tenant archive globex --retention-days 0 --at {NOW}")
+    assert run(f"tenant erase --due --at {NOW}").stdout == "erased: globex\n"
     assert run("tenant erase acme --at 2026-07-15T09:30:00Z").exit_code == 0
     assert "a@acme.example" not in run("tenant show acme").stdout
     assert "erased" in run("tenant list").stdout

@@ -159,10 +159,30 @@ def restore(office: Office, tenant: TenantId) -> None:
 
 @app.command()
 @writing
-def erase(office: Office, tenant: TenantId) -> None:
+def erase(
+    office: Office,
+    tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Id of the tenant.")] = None,
+    due: Annotated[bool, typer.Option("--due", help="All whose retention is over.")] = False,
+) -> None:
     """Erases an archived tenant's people and texts once its retention is over; orders and money stay on record."""
+    if (tenant is None) != due:
+        raise InvalidRequest("tenant", "give a tenant or --due, one of them")
+    if tenant is None:
+        _erase_due(office)
+        return
     answer = office.write(pb.EraseTenantRequest(id=tenant), pb.EraseTenantResponse)
     office.show(answer, f"{tenant} is erased (revision {answer.revision})")
+
+
+def _erase_due(office: Office) -> None:
+    """Call by call, so that a long run keeps nobody waiting."""
+    erased: list[str] = []
+    while (answer := office.write(pb.EraseDueTenantsRequest(), pb.EraseDueTenantsResponse)).tenant_ids:
+        erased += answer.tenant_ids
+        if office.key is not None:
+            break
+    told = pb.EraseDueTenantsResponse(revision=answer.revision, tenant_ids=erased)
+    office.show(told, f"erased: {', '.join(erased)}" if erased else "no retention is over")
 
 
 @app.command("list")

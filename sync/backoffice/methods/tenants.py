@@ -21,6 +21,9 @@ from sync.store.tenants import Tenant
 
 MOST_VALUES: Final = 64
 
+MOST_ERASED: Final = 100
+"""Tenants that one call erases: others wait for it."""
+
 
 def message_of(tenant: Tenant) -> pb.Tenant:
     """A tenant in an answer."""
@@ -115,6 +118,10 @@ def _erase(change: Change, request: pb.EraseTenantRequest) -> pb.EraseTenantResp
     return pb.EraseTenantResponse(tenant=_found(change, request.id))
 
 
+def _erase_due(change: Change, request: pb.EraseDueTenantsRequest) -> pb.EraseDueTenantsResponse:
+    return pb.EraseDueTenantsResponse(tenant_ids=erasure.erase_due(change.writing, now=change.now, limit=MOST_ERASED))
+
+
 def _block(change: Change, request: pb.BlockTenantRequest) -> pb.BlockTenantResponse:
     tenant_id, name = codec.name("tenant_id", request.tenant_id), codec.name("name", request.name)
     zone = change.zone(tenant_id)
@@ -178,6 +185,7 @@ METHODS: Final = (
     writes("ArchiveTenant", _archive),
     writes("RestoreTenant", _restore),
     writes("EraseTenant", _erase, role=Role.ADMIN),
+    writes("EraseDueTenants", _erase_due, role=Role.ADMIN),
     writes("BlockTenant", _block),
     writes("UnblockTenant", _unblock),
     reads("GetTenant", _get),

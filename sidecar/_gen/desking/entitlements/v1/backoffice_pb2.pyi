@@ -287,6 +287,22 @@ class EraseTenantResponse(_message.Message):
     tenant: Tenant
     def __init__(self, revision: _Optional[int] = ..., tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
 
+class EraseDueTenantsRequest(_message.Message):
+    __slots__ = ("idempotency_key", "at")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EraseDueTenantsResponse(_message.Message):
+    __slots__ = ("revision", "tenant_ids")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TENANT_IDS_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    tenant_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, revision: _Optional[int] = ..., tenant_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class BlockTenantRequest(_message.Message):
     __slots__ = ("idempotency_key", "at", "tenant_id", "name", "starts", "ends", "cascade")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
