@@ -28,6 +28,7 @@ OPTIONS: Final = (
 STORE_ERRORS: Final = {
     kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, StoreError)
 }
+NO_BACK_OFFICE: Final = "what answers there is no back office: is it the port of `deskgate backoffice serve`?"
 ENDINGS: Final = {
     grpc.StatusCode.UNAUTHENTICATED: NotAuthenticated,
     grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
@@ -151,4 +152,6 @@ def _meant(error: Any) -> DeskgateError:
         return Refused(code, advice)
     if code in STORE_ERRORS:
         return STORE_ERRORS[code](advice)
+    if status is grpc.StatusCode.UNIMPLEMENTED:
+        return DeskFailed(NO_BACK_OFFICE)
     return ENDINGS.get(status, DeskFailed)(advice or status.name)

@@ -82,8 +82,7 @@ class Judging:
         self._products: Final = _products(conn, asks)
         self._caps: Final = edition_caps(conn)
         named = {ask.edition for ask in asks} | {book.edition for book in self._books.values()}
-        priced = any(ask.deal.currency for ask in asks)
-        self._prices: Final = price_lists(conn, [name for name in named if name]) if priced else {}
+        self._prices: Final = price_lists(conn, [name for name in named if name])
         self._times: Final = Counter(ask.tenant_id for ask in asks)
         self._orders = 0
         self._lines = 0

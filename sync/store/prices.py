@@ -70,6 +70,11 @@ class PriceList:
         reached = bisect_right(tiers, quantity, key=lambda tier: tier[0])
         return tiers[reached - 1][1] if reached else 0
 
+    def currencies_of(self, product: Product) -> set[str]:
+        """Those in which something that one of a product grants is listed."""
+        keys = {entry.name for entry in product.license_template if entry.amount_calculation == "per_qty"}
+        return {currency for currency, key in self._tiers if key in keys}
+
     def product_price(self, currency: str, product: Product, quantity: int) -> int:
         """Of one of a product: the sum over what each one of it grants."""
         return sum(

@@ -134,13 +134,24 @@ def _priced(line: Line, item: Item, deal: Deal, prices: PriceList, zone: ZoneInf
 def _unit_price(line: Line, item: Item, deal: Deal, prices: PriceList) -> int:
     if item.unit_price is not None:
         return item.unit_price
-    listed = prices.product_price(deal.currency, line.product, line.quantity) if line.paid else 0
+    if not line.paid:
+        return 0
+    _refuse_other_currency(line, deal, prices)
+    listed = prices.product_price(deal.currency, line.product, line.quantity)
     if listed > MOST_AMOUNT:
         raise InvalidRequest("unit_price", f"that of {line.product.id} would pass 10^12: state one")
     return listed
 
 
 @lru_cache(maxsize=MANY)
+def _refuse_other_currency(line: Line, deal: Deal, prices: PriceList) -> None:
+    """Nobody gives away by leaving a currency out what the list has a price for."""
+    known = prices.currencies_of(line.product)
+    if known and deal.currency not in known:
+        listed = ", ".join(sorted(known))
+        raise InvalidRequest("currency", f"{line.product.id} is listed in {listed}: give that currency, or a price")
+
+
 def periods_begun(start: Instant, end: Instant, months: int, zone: ZoneInfo) -> int:
     """Billing periods of so many months begun in [start, end), counted from `start`. Without an end it is one."""
     if end == FOREVER:

@@ -108,10 +108,16 @@ def product_of(document: object) -> Product:
     return product
 
 
+INNER: Final = ("constrained-int", "literal[")
+"""Steps of an error's place that are the library's own: which of a number's two forms was tried."""
+
+
 def _problem(error: Mapping[str, object]) -> str:
     place = error["loc"]
-    where = ".".join(str(step) for step in place) if isinstance(place, tuple) else ""
-    return f"{where}: {error['msg']}" if where else str(error["msg"])
+    steps = place if isinstance(place, tuple) else ()
+    where = ".".join(str(step) for step in steps if not str(step).startswith(INNER))
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,13 @@ from tests.model.state import NEVER, Line, Office
 MONTHS = {"monthly": 1, "quarterly": 3, "annual": 12}
 
 
+def listed_in(office: Office, edition: str | None, line: Line) -> set[str]:
+    """The currencies in which something that it grants by quantity is listed."""
+    per_qty = [e["name"] for e in line.product["license_template"] if e.get("amount_calculation", "fixed") == "per_qty"]
+    prices = office.editions[edition]["prices"] if edition is not None else {}
+    return {currency for (currency, key), tiers in prices.items() if tiers and key in per_qty}
+
+
 def listed_price(office: Office, edition: str | None, currency: str, line: Line) -> int:
     """Of one unit: what the price list says of each key that it grants by quantity, at the tier of all it grants."""
     if edition is None:

@@ -66,6 +66,10 @@ def price(office: Office, op: Plain, order: Order, draft: Draft) -> None:
             continue
         stated = op.get("money", {}).get(line.product["id"], {})
         listed = 0 if op.get("trial") else money.listed_price(office, edition, op.get("currency", ""), line)
+        if "unit_price" not in stated and not op.get("trial"):
+            others = money.listed_in(office, edition, line)
+            if others and op.get("currency", "") not in others:
+                draft.must.add("INVALID")  # it has a price, in another currency
         line.unit_price = stated.get("unit_price", listed)
         line.billed_from = stated.get("billed_from", line.trial_until or line.starts_at)
         if not line.starts_at <= line.billed_from <= line.ends_at:

@@ -277,8 +277,11 @@ def test_the_list_is_that_of_the_orders_edition_else_the_tenants_in_the_orders_c
     assert shop.new("named", {"fd": 10}, "2026-01-01", months(12), deal=CNY).total == money("1000")
     euro = shop.renew("named", {"fd": 10}, "2026-01-02", months(12), deal=Deal(currency="EUR"))
     assert euro.total == money("120")
-    assert shop.renew("named", {"fd": 10}, "2026-01-03", months(12), deal=Deal(currency="USD")).total == 0
-    assert shop.renew("named", {"fd": 10}, "2026-01-04", months(12)).total == 0
+    for deal in (Deal(currency="USD"), Deal()):
+        with pytest.raises(InvalidRequest, match="currency: fd is listed in CNY, EUR: give that currency, or a price"):
+            shop.renew("named", {"fd": 10}, "2026-01-03", months(12), deal=deal)
+    given = {"fd": Item(quantity=10, unit_price=0)}
+    assert shop.renew("named", given, "2026-01-03", months(12), deal=Deal()).total == 0
     other = shop.renew("named", {"fd": 10}, "2026-01-05", months(12), deal=CNY, edition="advanced")
     assert other.total == 10
     assert shop.new("t", {"fd": 10}, "2026-01-01", months(12), deal=CNY).total == 0

@@ -18,7 +18,7 @@ from sidecar.cli.backoffice.common import DEFAULT_STORE, AsJson, At, StorePath, 
 from sidecar.cli.backoffice.plain import plain
 from sidecar.cli.options import given
 from sidecar.core.calendar import parse_instant
-from sidecar.core.errors import InvalidRequest
+from sidecar.core.errors import DeskgateError, InvalidRequest
 from sync.backoffice.desk import Desk, LocalDesk, RemoteDesk
 from sync.store.db import open_store
 from sync.store.terms import in_calendar
@@ -101,7 +101,10 @@ class Office:
 
 def timestamp(field: str, text: str) -> Timestamp:
     """An instant in a request. Raises DeskgateError."""
-    instant = parse_instant(text)
+    try:
+        instant = parse_instant(text)
+    except DeskgateError as e:
+        raise InvalidRequest(field, str(e)) from e
     in_calendar(field, instant)
     return Timestamp(seconds=instant // 1_000_000, nanos=instant % 1_000_000 * 1000)
 
