@@ -264,8 +264,10 @@ def _clearly(path: Path) -> Iterator[None]:
 
 
 def _failure(error: Any, path: Path) -> StoreError | None:
+    if "no such table: store" in str(error):
+        return StoreForeign(f"{path} is not a store: make one with `deskgate store init`, or name another path")
     if "no such table" in str(error) or "no such column" in str(error):
-        return StoreForeign(f"{path} is no store, or no whole one: restore it from a backup, or name another path")
+        return StoreForeign(f"the store {path} is not whole any more ({error}): restore it from a backup")
     if "already exists" in str(error):
         return StoreForeign(f"{path} holds a table that is none of the store's ({error}): restore it from a backup")
     kind, advice = FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (None, ""))

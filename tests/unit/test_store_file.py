@@ -128,6 +128,12 @@ def test_a_file_of_another_kind_is_refused(path: Path, tmp_path: Path) -> None:
         open_store(other, create=True)
 
 
+def test_a_store_that_lost_a_table_is_not_to_be_made_anew(store: Store, path: Path) -> None:
+    sqlite3.connect(path, isolation_level=None).execute("DROP TABLE audit")
+    with pytest.raises(StoreForeign, match="restore it from a backup"):
+        add_tenant(store, "acme")
+
+
 def test_a_store_without_identity_is_refused(store: Store, path: Path) -> None:
     sqlite3.connect(path, isolation_level=None).execute("DELETE FROM store")
     with pytest.raises(StoreForeign, match="identity"):
