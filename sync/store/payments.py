@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, insert, select
 from sidecar.core.calendar import format_instant, zone_of
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
+from sidecar.core.text import amount as amount_text
 from sync.store import notices, schema, seeking
 from sync.store.db import Writing
 from sync.store.errors import Refused
@@ -118,7 +119,7 @@ def _refuse_too_large(payments: Iterable[Payment], corrects: int, amount: int) -
         raise InvalidRequest("corrects", f"payment {corrects} is a correction itself: record a payment instead")
     left = known[corrects].amount + sum(each.amount for each in known.values() if each.corrects == corrects)
     if left + amount < 0:
-        raise Refused("CORRECTION_TOO_LARGE", f"{left} millionths are left of payment {corrects}: take back no more")
+        raise Refused("CORRECTION_TOO_LARGE", f"{amount_text(left)} are left of payment {corrects}: take back no more")
 
 
 def record_provisioning(
