@@ -50,14 +50,14 @@ def order_place(author: Author) -> Plain:
         runs = {line.product["id"]: line.quantity for line in lines}
         marked = {line.product["id"] for line in lines if "downgrade" in line.product}
         known = {p for p in author.office.products if drafts.lines_of(author.office, tenant, p, paid=True)}
-    kind = fitting_kind(author, runs=bool(runs), known=bool(known))
+    kind = fitting_kind(author, runs=bool(runs), known=bool(known), marked=bool(marked))
     untouched = set(author.office.products) - known
     fitting = {"NEW": untouched, "RENEW": known, "DOWNGRADE": marked or set(runs)}.get(kind, set(runs))
     products: dict[str, int] = {}
     for _ in range(author.one([1, 1, 2, 3])):
         product = author.one(sorted(fitting)) if fitting and author.chance(0.95) else author.product()
         was = runs.get(product, 3)
-        wanted = {"UPGRADE": was + author.one([0, 1, 1, 2, 5, -1]), "DOWNGRADE": was - author.one([0, 1, 1, 2, -1])}
+        wanted = {"UPGRADE": was + author.one([0, 1, 1, 2, 5, -1]), "DOWNGRADE": was - author.one([0, 1, 1, 1, 2, -1])}
         products[product] = max(1, wanted.get(kind, author.one([author.quantity(), was, was])))
     made: Plain = {"tenant": tenant, "kind": kind, "products": products}
     if author.chance(0.12 if kind != "UPGRADE" else 0.3):
@@ -74,11 +74,12 @@ def buyer(author: Author) -> str:
     return author.one(bought) if bought and author.chance(0.6) else author.tenant()
 
 
-def fitting_kind(author: Author, *, runs: bool, known: bool) -> str:
+def fitting_kind(author: Author, *, runs: bool, known: bool, marked: bool) -> str:
     if runs:
-        return str(author.one(["NEW", "RENEW", "RENEW", "UPGRADE", "UPGRADE", "UPGRADE", "DOWNGRADE", "DOWNGRADE"]))
+        lower = ["DOWNGRADE"] * (3 if marked else 1)
+        return str(author.one(["NEW", "RENEW", "RENEW", "UPGRADE", "UPGRADE", "UPGRADE", *lower]))
     if known:
-        return str(author.one(["NEW", "RENEW", "RENEW", "RENEW", "UPGRADE"]))
+        return "UPGRADE" if author.chance(0.05) else str(author.one(["NEW", "RENEW", "RENEW", "RENEW"]))
     return "NEW" if author.chance(0.95) else str(author.one(["RENEW", "UPGRADE", "DOWNGRADE"]))
 
 

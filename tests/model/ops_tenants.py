@@ -84,7 +84,7 @@ def services(author: Author) -> list[tuple[str, int]]:
 def blocking(author: Author) -> Plain | None:
     if author.chance(0.4):
         return None
-    basis = author.one(["money", "money", "days"])
+    basis = author.one(["money", "money", "money", "days"])
     return {"basis": basis, "allowed_balance": allowed(author), "deferral_days": author.one([0, 0, 3, 30])}
 
 
@@ -129,7 +129,14 @@ def plan_delete(author: Author) -> Plain | None:
 def plan_assign(author: Author) -> Plain | None:
     if not author.office.plans:
         return None
-    return {"tenant": author.tenant(), "plan": plan(author)}
+    tenant = billed(author) if author.chance(0.5) else None
+    return {"tenant": author.tenant() if tenant is None else tenant.id, "plan": plan(author)}
+
+
+def plan_unassign(author: Author) -> Plain | None:
+    """Most often of one that has a plan."""
+    having = sorted({a.tenant for a in author.office.assignments if not a.taken_away})
+    return {"tenant": author.one(having)} if having else only_tenant(author) if author.chance(0.1) else None
 
 
 # --- accounts and usage ---
@@ -154,7 +161,7 @@ def account_open(author: Author) -> Plain | None:
     if not without and author.chance(0.9):
         return None
     tenant = author.one(without or ["acme"])
-    return {"tenant": tenant} | settings(author, author.one(["money", "money", "days"]), tenant)
+    return {"tenant": tenant} | settings(author, author.one(["money", "money", "money", "days"]), tenant)
 
 
 def billed(author: Author) -> Tenant | None:
