@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sidecar.core.calendar import zone_of
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
+from sync.backoffice.codec import short
 from sync.backoffice.contract import Call, call_of
 from sync.store.db import Writing
 from sync.store.operators import Role
@@ -32,6 +33,15 @@ class View:
     def zone(self, tenant_id: str) -> ZoneInfo:
         """The zone that a tenant's dates are read in. Refused: UNKNOWN_TENANT."""
         return zone_of(get_tenant(self.conn, tenant_id).zone)
+
+    def sought(self, field: str, tenant_id: str) -> str:
+        """The tenant that a list is narrowed to; "": it is not. A slip is not to look like an empty list.
+
+        Raises InvalidRequest, or Refused: UNKNOWN_TENANT.
+        """
+        if short(field, tenant_id):
+            get_tenant(self.conn, tenant_id)
+        return tenant_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,10 @@ def test_a_trail_that_was_altered_is_told(desk: Desk, store: Store) -> None:
 
 
 def test_a_notice_that_failed_is_tried_again(desk: Desk) -> None:
+    with pytest.raises(InvalidRequest, match="state: 'lost' is none of pending, sent, failed, cancelled"):
+        ask(desk, "ListNotices", state="lost")
+    with refused("UNKNOWN_TENANT"):
+        ask(desk, "ListNotices", tenant_id="nobody")
     (failed,) = ask(desk, "ListNotices", state="failed").notices
     assert (failed.kind, failed.error, list(failed.recipients)) == ("ended", "550 no such user", ["ann@acme.example"])
     assert not failed.HasField("next_attempt_at")

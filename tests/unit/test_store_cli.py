@@ -378,6 +378,8 @@ def test_the_audit_trail_names_who_what_and_when(demo: Run, path: Path) -> None:
     assert [(e["operator"], e["subject"]) for e in entries] == [("local:ada", "tenant:acme")]
     assert json.loads(entries[0]["after_json"])["tags"] == ["vip"]
     assert "vip" in demo("audit list --by local:ada --details").stdout
+    assert demo("audit list --tenant nobody").stderr.startswith("UNKNOWN_TENANT: ")
+    assert demo("plan list --owner nobody").stderr.startswith("UNKNOWN_TENANT: ")
     assert demo("audit list --since 2100-01-01 --until 2101-01-01").stdout.count("\n") == 1
     assert "hold together" in demo("audit verify").stdout
     with closing(sqlite3.connect(path)) as conn, conn:

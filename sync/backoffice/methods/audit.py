@@ -33,7 +33,7 @@ def _json(entry: Entry, side: str) -> str:
 
 def _list(view: View, request: pb.ListAuditEntriesRequest) -> pb.ListAuditEntriesResponse:
     sought = Sought(
-        tenant_id=codec.short("tenant_id", request.tenant_id),
+        tenant_id=view.sought("tenant_id", request.tenant_id),
         operator=codec.short("operator", request.operator),
         action=codec.short("action", request.action),
         subject=codec.short("subject", request.subject),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
+from sidecar.core.errors import InvalidRequest
 from sync.backoffice import codec
 from sync.backoffice.method import Change, View, reads, writes
 from sync.store import notices
@@ -34,12 +35,18 @@ def _list(view: View, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
         view.conn,
         after=codec.after_number(request),
         limit=size + 1,
-        tenant_id=codec.short("tenant_id", request.tenant_id),
-        state=codec.short("state", request.state),
+        tenant_id=view.sought("tenant_id", request.tenant_id),
+        state=_state(request.state),
         kind=codec.short("kind", request.kind),
     )
     answer.next_page_token = codec.fill_page(answer.notices, lambda n: str(n.id), size, found, _message)
     return answer
+
+
+def _state(text: str) -> str:
+    if text and text not in set(State):
+        raise InvalidRequest("state", f"{codec.short('state', text)!r} is none of {', '.join(State)}")
+    return text
 
 
 def _retry(change: Change, request: pb.RetryNoticeRequest) -> pb.RetryNoticeResponse:

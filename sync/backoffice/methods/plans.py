@@ -13,7 +13,6 @@ from sync.store import accounts, assignments, plans, seeking
 from sync.store.placing import MOST
 from sync.store.plandoc import MOST_SERVICES, BlockingTerms, PlanTerms, terms_of
 from sync.store.plans import Plan
-from sync.store.tenants import get_tenant
 
 MOST_TENANTS: Final = 1000
 """Of a plan, that are named."""
@@ -129,14 +128,12 @@ def _get(view: View, request: pb.GetPlanRequest) -> pb.GetPlanResponse:
 
 def _list(view: View, request: pb.ListPlansRequest) -> pb.ListPlansResponse:
     size, answer = codec.page_size(request), pb.ListPlansResponse()
-    available_to = codec.short("available_to", request.available_to)
-    if available_to:
-        get_tenant(view.conn, available_to)
+    available_to = view.sought("available_to", request.available_to)
     found = seeking.plan_ids(
         view.conn,
         after=codec.after_name(request),
         limit=size + 1,
-        owner_id=codec.short("owner_id", request.owner_id) if request.HasField("owner_id") else None,
+        owner_id=view.sought("owner_id", request.owner_id) if request.HasField("owner_id") else None,
         available_to=available_to,
         archived=request.archived if request.HasField("archived") else None,
     )
