@@ -72,6 +72,8 @@ Try, in another terminal:
   $(BIN)/deskgate check acme booking.create shared_desk
   $(BIN)/deskgate explain acme booking.create shared_desk --at 2027-01-01
   $(BIN)/deskgate tenant list --store $(RUN)/store.db
+  $(BIN)/deskgate order history acme --store $(RUN)/store.db
+  $(BIN)/deskgate forecast --days 30 --store $(RUN)/store.db
   curl -s http://127.0.0.1:9291/metrics | grep deskgate_decisions
   curl -s http://127.0.0.1:9291/statusz?format=json
   $(BIN)/deskgate check acme booking.create shared_desk --target unix:$(RUN)/deskgate.sock
