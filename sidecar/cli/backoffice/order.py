@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from sidecar.cli.backoffice.office import Office, reading, writing
 from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
 from sidecar.cli.backoffice.plain import number, shown
 from sidecar.cli.backoffice.terms import Days, Ends, Months, Perpetual, Starts, Years, items, length
+from sidecar.cli.options import given
 from sidecar.core.errors import InvalidRequest
 
 app = app_of("order", "Orders: place NEW, RENEW, UPGRADE, VOID; payments; the history of purchases.")
@@ -61,142 +62,126 @@ class KindName(StrEnum):
     VOID = "void"
 
 
+def _term(
+    starts: Starts = None,
+    ends: Ends = None,
+    months: Months = 0,
+    years: Years = 0,
+    days: Days = 0,
+    perpetual: Perpetual = False,
+) -> pb.PlaceOrderRequest:
+    given = {"ends": ends, "length": length(months=months, years=years, days=days), "perpetual": perpetual or None}
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if len(said) > 1:
+        raise InvalidRequest("term", "give a length, --ends or --perpetual, one of them")
+    return pb.PlaceOrderRequest(starts=starts, **said)
+
+
+def _deal(
+    currency: Currency = None,
+    purchased_on: PurchasedOn = None,
+    coupon: Coupon = None,
+    coupon_amount: CouponAmount = None,
+    credit: Credit = None,
+    note: Note = None,
+    dry_run: DryRun = False,
+) -> pb.PlaceOrderRequest:
+    return pb.PlaceOrderRequest(
+        currency=currency,
+        purchased_on=purchased_on,
+        coupon=coupon,
+        coupon_amount=coupon_amount,
+        credit=credit,
+        note=note,
+        dry_run=dry_run,
+    )
+
+
+def _billing(billing_starts: BillingStarts = None, billing_periods: BillingPeriods = None) -> pb.OrderItem:
+    return pb.OrderItem(billing_starts=billing_starts, billing_periods=billing_periods)
+
+
+def priced(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command what an order says of money: `deal` for the whole of it, `billing` for each of its lines."""
+    return given("deal", _deal)(given("billing", _billing)(command))
+
+
+termed = given("term", _term)
+"""Gives a command the options of a term."""
+
+
 @app.command()
 @writing
+@termed
+@priced
 def new(
     office: Office,
     tenant: TenantId,
     lines: Lines,
-    starts: Starts = None,
-    ends: Ends = None,
-    months: Months = 0,
-    years: Years = 0,
-    days: Days = 0,
-    perpetual: Perpetual = False,
+    term: pb.PlaceOrderRequest,
+    deal: pb.PlaceOrderRequest,
+    billing: pb.OrderItem,
     trial: Annotated[bool, typer.Option("--trial", help="The product's trial alone; it ends by itself.")] = False,
     edition: Edition = None,
-    currency: Currency = None,
-    purchased_on: PurchasedOn = None,
-    coupon: Coupon = None,
-    coupon_amount: CouponAmount = None,
-    credit: Credit = None,
-    billing_starts: BillingStarts = None,
-    billing_periods: BillingPeriods = None,
-    note: Note = None,
-    dry_run: DryRun = False,
 ) -> None:
     """The first purchase of a product, with its trial period where it has one."""
-    request = pb.PlaceOrderRequest(
-        tenant_id=tenant,
-        kind=pb.ORDER_KIND_NEW,
-        items=_items(lines, billing_starts, billing_periods),
-        starts=starts,
-        **_end(ends, length(months=months, years=years, days=days), perpetual),
-        trial=trial,
-        edition=edition,
-        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
-        dry_run=dry_run,
-    )
+    request = _order(tenant, pb.ORDER_KIND_NEW, lines, billing, term, deal)
+    request.MergeFrom(pb.PlaceOrderRequest(trial=trial, edition=edition))
     _place(office, request)
 
 
 @app.command()
 @writing
+@termed
+@priced
 def renew(
     office: Office,
     tenant: TenantId,
     lines: Lines,
-    starts: Starts = None,
-    ends: Ends = None,
-    months: Months = 0,
-    years: Years = 0,
-    days: Days = 0,
-    perpetual: Perpetual = False,
+    term: pb.PlaceOrderRequest,
+    deal: pb.PlaceOrderRequest,
+    billing: pb.OrderItem,
     anchor: Annotated[LateStart, typer.Option(help="Where a renewal that comes late begins.")] = LateStart.OWN_START,
     edition: Edition = None,
-    currency: Currency = None,
-    purchased_on: PurchasedOn = None,
-    coupon: Coupon = None,
-    coupon_amount: CouponAmount = None,
-    credit: Credit = None,
-    billing_starts: BillingStarts = None,
-    billing_periods: BillingPeriods = None,
-    note: Note = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Moves the end later, with the same, more or fewer from the new term's start on."""
-    request = pb.PlaceOrderRequest(
-        tenant_id=tenant,
-        kind=pb.ORDER_KIND_RENEW,
-        items=_items(lines, billing_starts, billing_periods),
-        starts=starts,
-        **_end(ends, length(months=months, years=years, days=days), perpetual),
-        late_start=number(pb.DESCRIPTOR.enum_types_by_name["LateStart"], anchor.value),
-        edition=edition,
-        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
-        dry_run=dry_run,
-    )
+    late_start = number(pb.DESCRIPTOR.enum_types_by_name["LateStart"], anchor.value)
+    request = _order(tenant, pb.ORDER_KIND_RENEW, lines, billing, term, deal)
+    request.MergeFrom(pb.PlaceOrderRequest(late_start=late_start, edition=edition))
     _place(office, request)
 
 
 @app.command()
 @writing
+@priced
 def upgrade(
     office: Office,
     tenant: TenantId,
+    deal: pb.PlaceOrderRequest,
+    billing: pb.OrderItem,
     lines: OptionalLines = None,
     edition: Edition = None,
-    currency: Currency = None,
-    purchased_on: PurchasedOn = None,
-    coupon: Coupon = None,
-    coupon_amount: CouponAmount = None,
-    credit: Credit = None,
-    billing_periods: BillingPeriods = None,
-    note: Note = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Raises quantities or the edition now; the end stays."""
-    request = pb.PlaceOrderRequest(
-        tenant_id=tenant,
-        kind=pb.ORDER_KIND_UPGRADE,
-        items=_items(lines or (), None, billing_periods),
-        edition=edition,
-        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
-        dry_run=dry_run,
-    )
+    request = _order(tenant, pb.ORDER_KIND_UPGRADE, lines or (), billing, deal)
+    request.MergeFrom(pb.PlaceOrderRequest(edition=edition))
     _place(office, request)
 
 
 @app.command()
 @writing
+@termed
+@priced
 def downgrade(
     office: Office,
     tenant: TenantId,
     lines: Lines,
-    ends: Ends = None,
-    months: Months = 0,
-    years: Years = 0,
-    days: Days = 0,
-    currency: Currency = None,
-    purchased_on: PurchasedOn = None,
-    coupon: Coupon = None,
-    coupon_amount: CouponAmount = None,
-    credit: Credit = None,
-    billing_starts: BillingStarts = None,
-    billing_periods: BillingPeriods = None,
-    note: Note = None,
-    dry_run: DryRun = False,
+    term: pb.PlaceOrderRequest,
+    deal: pb.PlaceOrderRequest,
+    billing: pb.OrderItem,
 ) -> None:
     """Refused, with the advice what to do instead, but for products that allow it: at once or at the term's end."""
-    request = pb.PlaceOrderRequest(
-        tenant_id=tenant,
-        kind=pb.ORDER_KIND_DOWNGRADE,
-        items=_items(lines, billing_starts, billing_periods),
-        **_end(ends, length(months=months, years=years, days=days), False),
-        **_money(currency, purchased_on, coupon, coupon_amount, credit, note),
-        dry_run=dry_run,
-    )
-    _place(office, request)
+    _place(office, _order(tenant, pb.ORDER_KIND_DOWNGRADE, lines, billing, term, deal))
 
 
 @app.command()
@@ -216,37 +201,15 @@ def void(
     office.show(answer, f"order {order} is void from {at} by order {answer.order.id} (revision {answer.revision})")
 
 
-def _items(lines: Iterable[str], billing_starts: str | None, billing_periods: int | None) -> list[pb.OrderItem]:
-    found = list(items(lines))
-    for item in found:
-        item.MergeFrom(pb.OrderItem(billing_starts=billing_starts, billing_periods=billing_periods))
-    return found
-
-
-def _end(ends: str | None, counted: pb.Length | None, perpetual: bool) -> dict[str, Any]:
-    given = {"ends": ends, "length": counted, "perpetual": perpetual or None}
-    said = {name: value for name, value in given.items() if value is not None}
-    if len(said) > 1:
-        raise InvalidRequest("term", "give a length, --ends or --perpetual, one of them")
-    return said
-
-
-def _money(
-    currency: str | None,
-    purchased_on: str | None,
-    coupon: str | None,
-    coupon_amount: str | None,
-    credit: str | None,
-    note: str | None,
-) -> dict[str, Any]:
-    return {
-        "currency": currency,
-        "purchased_on": purchased_on,
-        "coupon": coupon,
-        "coupon_amount": coupon_amount,
-        "credit": credit,
-        "note": note,
-    }
+def _order(
+    tenant: str, kind: Any, lines: Iterable[str], billing: pb.OrderItem, *parts: pb.PlaceOrderRequest
+) -> pb.PlaceOrderRequest:
+    request = pb.PlaceOrderRequest(tenant_id=tenant, kind=kind, items=items(lines))
+    for item in request.items:
+        item.MergeFrom(billing)
+    for part in parts:
+        request.MergeFrom(part)
+    return request
 
 
 def _place(office: Office, request: pb.PlaceOrderRequest) -> None:
