@@ -269,6 +269,8 @@ def test_the_same_retry_is_done_once_for_its_key(shop: Shop) -> None:
     first = told(invoke(shop, "retry", "1", "2", "--idempotency-key", "k", "--json"))
     assert told(invoke(shop, "retry", "1", "2", "--idempotency-key", "k", "--json")) == first
     fail(shop, 3)
+    assert invoke(shop, "retry", "--failed", "--tenant", "labs").stderr.startswith("UNKNOWN_TENANT: ")
+    shop.tenant("labs")
     assert told(invoke(shop, "retry", "--failed", "--tenant", "labs", "--json")) == []
     assert len(told(invoke(shop, "retry", "--failed", "--tenant", "acme", "--kind", "payment_recorded", "--json"))) == 1
 
