@@ -54,7 +54,10 @@ def order_place(author: Author) -> Plain:
     untouched = set(author.office.products) - known
     fitting = {"NEW": untouched, "RENEW": known, "DOWNGRADE": marked or set(runs)}.get(kind, set(runs))
     products: dict[str, int] = {}
-    for _ in range(author.one([1, 1, 2, 3])):
+    tried = trials(author, tenant) if kind == "NEW" and author.chance(0.5) else []
+    for product in tried:
+        products[product] = author.quantity()
+    for _ in range(0 if tried else author.one([1, 1, 2, 3])):
         product = author.one(sorted(fitting)) if fitting and author.chance(0.95) else author.product()
         was = runs.get(product, 3)
         wanted = {"UPGRADE": was + author.one([0, 1, 1, 2, 5, -1]), "DOWNGRADE": was - author.one([0, 1, 1, 1, 2, -1])}
@@ -66,6 +69,16 @@ def order_place(author: Author) -> Plain:
             made["products"] = {}
     made |= terms(author, made) | money(author, made["products"])
     return made | author.one([end(author, tenant), {"starts_at": author.near(tenant)}]) if author.chance(0.02) else made
+
+
+def trials(author: Author, tenant: str) -> list[str]:
+    """Products whose trial is not over, which a paid order would end."""
+    return [
+        product
+        for product in author.office.products
+        for line in drafts.lines_of(author.office, tenant, product, paid=False)
+        if line.end() > author.now
+    ]
 
 
 def buyer(author: Author) -> str:
@@ -121,6 +134,9 @@ def payment_record(author: Author) -> Plain | None:
     order = some_order(author)
     if order is None:
         return None
+    with_payments = [o for o in author.office.orders if o.payments]
+    if with_payments and author.chance(0.5):
+        order = author.one(with_payments)
     paid = [(number, amount) for number, amount, of in order.payments if of is None]
     if paid and author.chance(0.5):
         number, amount = author.one(paid)

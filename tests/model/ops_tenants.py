@@ -48,7 +48,7 @@ def tenant_erase(author: Author) -> Plain | None:
 
 
 def tenant_archive(author: Author) -> Plain:
-    return {"tenant": author.tenant(), "retention_days": author.one([0, 1, 30, 365])}
+    return {"tenant": author.tenant(), "retention_days": author.one([0, 0, 1, 30, 365])}
 
 
 def tenant_block(author: Author) -> Plain:
