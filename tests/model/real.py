@@ -22,6 +22,7 @@ from sync.store import (
     orders,
     payments,
     plans,
+    schema,
     tenants,
     usage,
 )
@@ -54,6 +55,8 @@ class Look:
 
     revision: int
     entries: int
+    digest: int
+    """Of every row of every table but those that follow from others."""
     records: Mapping[str, Record]
     ledgers: Mapping[str, list[int]]
     balances: Mapping[str, int]
@@ -69,6 +72,7 @@ SUMS = (
     """SELECT o.id, o.total, (SELECT coalesce(sum(amount), 0) FROM payment p WHERE p.order_id = o.id) FROM orders o"""
 )
 
+TABLES = sorted(set(schema.metadata.tables) - {"store", "entitlement", "change_log", "audit"})
 PLANS = "SELECT id, owner_id, name, archived_at IS NOT NULL FROM plan"
 PLAN_VERSIONS = "SELECT id, version, name, doc FROM plan"
 TENANT_VERSIONS = "SELECT id, version, parent_id, zone, language, tags, edition, name, contacts FROM tenant"
@@ -109,6 +113,7 @@ class Real:
         return Look(
             revision=revision,
             entries=entries,
+            digest=hash(tuple(tuple(read(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()) for table in TABLES)),
             records={
                 tenant_id: self._record(tenant_id, changed, data)
                 for tenant_id, changed, data in read("SELECT tenant_id, revision, record FROM entitlement")

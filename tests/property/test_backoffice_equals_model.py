@@ -4,7 +4,7 @@ Random sequences of operations, at instants that mostly rise and like the edges 
 tests/model and to a real store. After each step: both accepted or both refused, for a reason that applies; every
 tenant's record is as the model has it; no order but a VOID lowered what paid license templates grant, unless it names a
 product marked for that; every ledger adds up to its balance, orders to their totals; the revision has not fallen, and
-the audit trail grew by one entry at most, by none only when no record changed. At probed instants the engine decides on
+the audit trail grew by exactly one entry when any row changed, else by none. At probed instants the engine decides on
 the store's records what the oracle decides on the model's, and the audit trail holds.
 """
 
