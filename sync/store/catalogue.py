@@ -126,12 +126,6 @@ def _checked(edition: Edition) -> Edition:
     return edition
 
 
-def get_edition(conn: Connection, name: str) -> Edition:
-    """An edition. Refused: UNKNOWN_EDITION."""
-    known_edition(conn, name)
-    return _editions(conn, [name])[0]
-
-
 def list_editions(conn: Connection, *, after: str = "", limit: int = 1000) -> list[Edition]:
     """Editions by name, at most `limit`, those after a name."""
     return _editions(conn, list(conn.scalars(select(E.c.name).where(E.c.name > after).order_by(E.c.name).limit(limit))))

@@ -166,11 +166,6 @@ def get_plan(conn: Connection, plan_id: str) -> Plan:
     return _plan(row)
 
 
-def list_plans(conn: Connection, *, after: str = "", limit: int = 1000) -> list[Plan]:
-    """Plans by id, at most `limit`, those after an id."""
-    return [_plan(row) for row in conn.execute(select(P).where(P.c.id > after).order_by(P.c.id).limit(limit))]
-
-
 def _was(conn: Connection, plan_id: str) -> bool:
     """Whether a plan of this id, since deleted, was ever assigned: records still name it."""
     return conn.scalar(select(PA.c.id).where(PA.c.plan_id == plan_id).limit(1)) is not None

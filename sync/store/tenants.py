@@ -255,11 +255,6 @@ def writable(conn: Connection, tenant_id: str) -> Tenant:
     return tenant
 
 
-def list_tenants(conn: Connection, *, after: str = "", limit: int = 1000) -> list[Tenant]:
-    """Tenants by id, at most `limit`, those after an id."""
-    return [_tenant(row) for row in conn.execute(select(T).where(T.c.id > after).order_by(T.c.id).limit(limit))]
-
-
 def _row(conn: Connection, tenant_id: str) -> Row[Any] | None:
     return conn.execute(select(T).where(T.c.id == tenant_id)).one_or_none()
 
