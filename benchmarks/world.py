@@ -32,6 +32,7 @@ from sidecar.core.model import (
     Usage,
 )
 from sidecar.records import encode
+from sync import digest
 from sync.store.db import open_store
 
 HOT: Final = 1_000
@@ -139,12 +140,12 @@ def write_store(path: Path, now: Instant, total: int, hot: int = HOT) -> int:
     """
     open_store(path, create=True)
     with closing(sqlite3.connect(path)) as store, store:
-        store.executemany(
-            "INSERT INTO entitlement (tenant_id, revision, record) VALUES (?, 1, ?)",
-            ((record.tenant_id, encode(record)) for record in records(now, total, hot)),
-        )
+        rows = [(record.tenant_id, encode(record)) for record in records(now, total, hot)]
+        store.executemany("INSERT INTO entitlement (tenant_id, revision, record) VALUES (?, 1, ?)", rows)
         store.execute("INSERT INTO change_log (revision, tenant_id) SELECT 1, tenant_id FROM entitlement")
-        store.execute("UPDATE store SET revision = 1")
+        held = digest.as_text(sum(digest.row_mark(*row) for row in rows))
+        store.execute("UPDATE store SET revision = 1, digest = ?", (held,))
+        store.execute("INSERT INTO revision_log (revision, digest, at) VALUES (1, ?, 0)", (held,))
     return 1
 
 

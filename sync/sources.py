@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sidecar.core.errors import DeskgateError
+from sidecar.core.model import Instant
 
 Change = tuple[str, bytes | None]
 """A tenant's id and its record as bytes; None: the store holds no record of it any more."""
@@ -19,14 +20,18 @@ Change = tuple[str, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A point in the history of one store: all of it up to and including `revision` (0: a store nobody wrote to)."""
+    """A point in the history of one store: all of it up to and including `revision` (0: a store nobody wrote to).
+
+    `mark` is the digest of all that the store holds there (sync.digest): it tells a history from another one.
+    """
 
     store_id: str
     revision: int
+    mark: str
 
     def precedes(self, other: Position) -> bool:
-        """Whether `other` is this point or a later one of the same history."""
-        return self.store_id == other.store_id and self.revision <= other.revision
+        """Whether `other` is this point, or may be a later one of the same history."""
+        return self == other or (self.store_id == other.store_id and self.revision < other.revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,14 @@ class Update:
     """What brings a sink to `position`. A snapshot replaces all that it holds; else each change replaces one record.
 
     `changes` can be gone through once, while the step that gave the update lasts, and names no tenant twice.
-    Going through them raises SyncFailed when the store fails.
+    Going through them raises SyncFailed when the store fails. `digest` is that of all that the sink must hold
+    afterwards: the position's mark, unless only some tenants are followed.
     """
 
     position: Position
     snapshot: bool
     changes: Iterable[Change]
+    digest: str
 
 
 class FailureKind(StrEnum):
@@ -57,8 +64,20 @@ class FailureKind(StrEnum):
     """A database, though none of deskgate's."""
     NEWER_SCHEMA = "newer_schema"
     """A later version of deskgate has written it."""
+    OLDER_SCHEMA = "older_schema"
+    """An earlier version of deskgate has written it, and it was not migrated yet."""
     HISTORY_WENT_BACK = "history_went_back"
     """Another store, an emptied one or an earlier state: not followed."""
+    WRONG_DIGEST = "wrong_digest"
+    """What came, put to what is held, is not what the store says that it holds: refused, and asked for as a whole."""
+    UNREACHABLE = "unreachable"
+    """Nobody answers over the network, or the way there broke."""
+    DENIED = "denied"
+    """The store, or its feed, does not let this sidecar in, or not to these tenants."""
+    GARBAGE = "garbage"
+    """What the feed sent makes no sense, or is not what was asked for."""
+    LICENSE = "license"
+    """The signed license is missing, altered, of an unknown key, or older than the one in use."""
     LOCAL_COPY = "local_copy"
     """The store is well; the sidecar could not keep what it gave."""
     INTERRUPTED = "interrupted"
@@ -92,8 +111,9 @@ class Sink(Protocol):
     def apply(self, update: Update) -> None:
         """Takes an update in wholly, or raises SyncFailed and holds what it held."""
 
-    def contact(self) -> None:
-        """The store was in touch just now, and what the sink holds is all that it has."""
+    def contact(self, store_instant: Instant | None = None) -> None:
+        """The store was in touch just now, and what the sink holds is all that it has. One over a network also tells
+        its instant, which settles what `now` is (domain.md 4)."""
 
     def failed(self, failure: SyncFailed) -> None:
         """A step failed; another will be made."""

@@ -1,4 +1,5 @@
-"""Following a central store in an SQLite file that other processes write (the tables store, entitlement, change_log).
+"""Following a central store in an SQLite file that other processes write (the tables store, entitlement, change_log and
+revision_log).
 
 The file is only read. A commit is noticed by `PRAGMA data_version`, a file put in its place by device and inode. What
 is read for one update is read in one transaction.
@@ -14,17 +15,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from sync.history import Head, Way, way
 from sync.sources import Change, FailureKind, Position, Sink, SyncFailed, Update
 
-KNOWN_SCHEMA: Final = 2
+KNOWN_SCHEMA: Final = 3
 """The latest `store.schema_version` that is understood."""
-TABLES: Final = frozenset({"store", "entitlement", "change_log"})
+TABLES: Final = frozenset({"store", "entitlement", "change_log", "revision_log"})
 CHUNK: Final = 256
 """Rows read at a time."""
 
-EVERYTHING: Final = "SELECT tenant_id, record FROM entitlement"
+EVERYTHING: Final = "SELECT tenant_id, CAST(record AS BLOB) FROM entitlement"
 SINCE: Final = (
-    "SELECT c.tenant_id, e.record FROM (SELECT DISTINCT tenant_id FROM change_log WHERE revision > ?) AS c"
+    "SELECT c.tenant_id, CAST(e.record AS BLOB)"
+    " FROM (SELECT DISTINCT tenant_id FROM change_log WHERE revision > ?) AS c"
     " LEFT JOIN entitlement AS e ON e.tenant_id = c.tenant_id"
 )
 
@@ -54,9 +57,6 @@ class SqliteSource:
         self._identity: Identity | None = None
         self._seen: int | None = None
         """The data version up to which everything was applied; None: look again whatever it is."""
-        self._doubted = True
-        """The file was replaced, its history had gone back, or this process has not seen it yet: should it be past our
-        revision, it may have come there another way (restored from a backup), so only the whole of it will do."""
 
     def step(self, sink: Sink) -> None:
         """Looks once: applies what is new and tells of the contact. Raises SyncFailed."""
@@ -91,48 +91,59 @@ class SqliteSource:
     def _catch_up(self, conn: sqlite3.Connection, sink: Sink) -> None:
         held = sink.position()
         conn.execute("BEGIN")
-        update = self._update(conn, held, whole=held is None or sink.needs_snapshot() or self._doubted)
-        if update is not None:
-            sink.apply(update)
+        head = self._head(conn, held)
+        found = way(held, head, whole=sink.needs_snapshot(), name=str(self._path))
+        if found is not Way.NOWHERE:
+            at, whole = head.position, found is Way.WHOLE
+            rows = conn.execute(EVERYTHING) if whole or held is None else conn.execute(SINCE, (held.revision,))
+            sink.apply(Update(position=at, snapshot=whole, changes=self._rows(rows), digest=at.mark))
         conn.execute("ROLLBACK")
-        self._doubted = False
 
-    def _update(self, conn: sqlite3.Connection, held: Position | None, *, whole: bool) -> Update | None:
-        position = self._position(conn, held)
-        if held is not None and not held.precedes(position):
-            self._doubted = True
-            raise SyncFailed(FailureKind.HISTORY_WENT_BACK, _gone_back(self._path, held, position))
-        if held is None or whole:
-            return Update(position=position, snapshot=True, changes=self._rows(conn.execute(EVERYTHING)))
-        if position == held:
+    def _logged(self, conn: sqlite3.Connection, held: Position | None) -> str | None:
+        if held is None:
             return None
-        (oldest,) = conn.execute("SELECT min(revision) FROM change_log").fetchone()
-        if oldest is None or oldest > held.revision + 1:
-            return Update(position=position, snapshot=True, changes=self._rows(conn.execute(EVERYTHING)))
-        changes = self._rows(conn.execute(SINCE, (held.revision,)))
-        return Update(position=position, snapshot=False, changes=changes)
+        row = conn.execute("SELECT digest FROM revision_log WHERE revision = ?", (held.revision,)).fetchone()
+        return None if row is None else str(row[0])
 
-    def _position(self, conn: sqlite3.Connection, held: Position | None) -> Position:
+    def _head(self, conn: sqlite3.Connection, held: Position | None) -> Head:
         tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "store" in tables:
+            self._refuse_schema(conn, held)
         if not tables >= TABLES:
             raise self._no_store(held, "an empty file" if not tables else "a database of another kind")
-        row = conn.execute("SELECT store_id, schema_version, revision FROM store").fetchone()
+        row = conn.execute("SELECT store_id, revision, digest, restored FROM store").fetchone()
+        if tuple(map(type, row)) != (str, int, str, int):
+            raise self._senseless(row)
+        store_id, revision, mark, restored = row
+        at = Position(store_id=store_id, revision=revision, mark=mark)
+        return Head(position=at, logged=self._logged(conn, held), restored=restored)
+
+    def _refuse_schema(self, conn: sqlite3.Connection, held: Position | None) -> None:
+        columns = {name for (name,) in conn.execute("SELECT name FROM pragma_table_info('store')")}
+        if "schema_version" not in columns:
+            return
+        row = conn.execute("SELECT schema_version FROM store").fetchone()
         if row is None:
             raise self._no_store(held, "a store without its identity")
-        store_id, schema, revision = row
-        if not (isinstance(store_id, str) and isinstance(schema, int) and isinstance(revision, int)):
-            raise SyncFailed(FailureKind.CORRUPT, f"the store {self._path} says {row!r} of itself: restore a backup")
-        if schema > KNOWN_SCHEMA:
+        if not isinstance(row[0], int):
+            raise self._senseless(row)
+        if row[0] > KNOWN_SCHEMA:
             raise SyncFailed(
                 FailureKind.NEWER_SCHEMA,
-                f"the store {self._path} has schema {schema}, this deskgate knows {KNOWN_SCHEMA}: update deskgate",
+                f"the store {self._path} has schema {row[0]}, this deskgate knows {KNOWN_SCHEMA}: update deskgate",
             )
-        return Position(store_id=store_id, revision=revision)
+        if row[0] < KNOWN_SCHEMA:
+            raise SyncFailed(
+                FailureKind.OLDER_SCHEMA,
+                f"the store {self._path} has schema {row[0]}: run `deskgate store migrate --store {self._path}`",
+            )
+
+    def _senseless(self, row: object) -> SyncFailed:
+        return SyncFailed(FailureKind.CORRUPT, f"the store {self._path} says {row!r} of itself: restore a backup")
 
     def _no_store(self, held: Position | None, what: str) -> SyncFailed:
         if held is None:
             return SyncFailed(FailureKind.FOREIGN, f"{self._path} is {what}, not a store")
-        self._doubted = True
         return SyncFailed(
             FailureKind.HISTORY_WENT_BACK, f"{self._path} is now {what}; store {held.store_id} is served as it was"
         )
@@ -151,7 +162,6 @@ class SqliteSource:
         identity = self._identify()
         if self._conn is not None and identity == self._identity:
             return self._conn
-        self._doubted |= self._identity not in (None, identity)
         self.close()
         self._conn = conn = self._open()
         self._identity = identity
@@ -173,18 +183,6 @@ class SqliteSource:
         except OSError as e:
             raise SyncFailed(FailureKind.UNREADABLE, f"the store {self._path} cannot be read: {e}") from e
         return found.st_dev, found.st_ino
-
-
-def _gone_back(path: Path, held: Position, found: Position) -> str:
-    if held.store_id != found.store_id:
-        return (
-            f"{path} is now store {found.store_id}; what is served is of store {held.store_id}."
-            " If the new one is meant, stop the sidecar and remove its local copy"
-        )
-    return (
-        f"the store {path} was set back to revision {found.revision}; {held.revision} is served on until it gets past"
-        " that. If the earlier state is meant, stop the sidecar and remove its local copy"
-    )
 
 
 @contextmanager

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from sidecar.core.model import Grant, Record
 from sidecar.records import encode
+from sync import digest
+from sync.sources import Position
+from sync.sqlitefile import KNOWN_SCHEMA
 
 SCHEMA = """
 CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), store_id TEXT NOT NULL, schema_version INTEGER NOT NULL,
-                    revision INTEGER NOT NULL);
+                    revision INTEGER NOT NULL, digest TEXT NOT NULL, restored INTEGER NOT NULL);
 CREATE TABLE entitlement (tenant_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE change_log (revision INTEGER NOT NULL, tenant_id TEXT NOT NULL, PRIMARY KEY (revision, tenant_id));
+CREATE TABLE revision_log (revision INTEGER PRIMARY KEY, digest TEXT NOT NULL);
 """
 
 
@@ -31,13 +35,14 @@ def record(tenant_id: str, revision: int, *, amount: int = 10) -> bytes:
 class FakeStore:
     """A store's file. Every call opens it anew, as another process would."""
 
-    def __init__(self, path: Path, *, store_id: str | None = None, schema_version: int = 1) -> None:
+    def __init__(self, path: Path, *, store_id: str | None = None, schema_version: int = KNOWN_SCHEMA) -> None:
         self.path = path
         self.store_id = store_id or str(uuid.uuid4())
         with closing(self.connect()) as conn:
             conn.execute("PRAGMA journal_mode = WAL")
             conn.executescript(SCHEMA)
-            conn.execute("INSERT INTO store VALUES (1, ?, ?, 0)", (self.store_id, schema_version))
+            conn.execute("INSERT INTO store VALUES (1, ?, ?, 0, ?, 0)", (self.store_id, schema_version, digest.EMPTY))
+            conn.execute("INSERT INTO revision_log VALUES (0, ?)", (digest.EMPTY,))
 
     def connect(self) -> sqlite3.Connection:
         return self.connect_to(self.path)
@@ -49,8 +54,13 @@ class FakeStore:
         return conn
 
     def revision(self) -> int:
+        return self.position().revision
+
+    def position(self) -> Position:
+        """Where its history is."""
         with closing(self.connect()) as conn:
-            return int(conn.execute("SELECT revision FROM store").fetchone()[0])
+            revision, mark = conn.execute("SELECT revision, digest FROM store").fetchone()
+            return Position(store_id=self.store_id, revision=revision, mark=mark)
 
     def commit(self, put: Iterable[str] = (), take: Iterable[str] = (), raw: Mapping[str, bytes] | None = None) -> int:
         """One transaction that writes new records of `put`, removes those of `take`, and writes `raw` as it is."""
@@ -59,7 +69,13 @@ class FakeStore:
 
     def prune(self, before: int) -> None:
         """Forgets the changes of revisions lower than `before`."""
-        self.execute("DELETE FROM change_log WHERE revision < ?", before)
+        for table in ("change_log", "revision_log"):
+            self.execute(f"DELETE FROM {table} WHERE revision < ?", before)
+
+    def reckon(self) -> None:
+        """Makes the digests say what the rows are, after they were altered by hand."""
+        with closing(self.connect()) as conn:
+            reckon(conn)
 
     def execute(self, sql: str, *values: object) -> None:
         with closing(self.connect()) as conn:
@@ -76,8 +92,20 @@ def commit(conn: sqlite3.Connection, put: Iterable[str], take: Iterable[str], ra
     )
     conn.executemany("DELETE FROM entitlement WHERE tenant_id = ?", [(i,) for i in taken])
     conn.executemany("INSERT INTO change_log VALUES (?, ?)", [(revision, i) for i in (*rows, *taken)])
+    reckon(conn)
     conn.execute("COMMIT")
     return int(revision)
+
+
+def reckon(conn: sqlite3.Connection) -> None:
+    held = digest_of(conn.execute("SELECT tenant_id, CAST(record AS BLOB) FROM entitlement"))
+    conn.execute("UPDATE store SET digest = ?", (held,))
+    conn.execute("INSERT OR REPLACE INTO revision_log SELECT revision, digest FROM store")
+
+
+def digest_of(rows: Iterable[tuple[str, bytes]]) -> str:
+    """The digest of a set of records, as sync.digest has it."""
+    return digest.as_text(sum(digest.row_mark(tenant_id, record) for tenant_id, record in rows))
 
 
 class FakeWorld:

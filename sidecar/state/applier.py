@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -23,9 +24,6 @@ from sidecar.state.clock import Clock
 from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind
 from sidecar.state.localcopy import LocalCopy
 from sync.sources import Change, FailureKind, Position, SyncFailed, Update
-
-UNUSABLE: Final = b""
-"""Held instead of bytes that are not the tenant's own record: nothing can be decided from it, of this tenant alone."""
 
 
 class Publish(Protocol):
@@ -60,6 +58,8 @@ class Applier:
         """Records taken in that were not their tenant's own, or none at all."""
         self.sync_failures: Final[Counter[FailureKind]] = Counter()
         self.copy_failures: Final[Counter[CopyKind]] = Counter()
+        self._doubted = False
+        """What is held, put to changes, did not come to what the store holds: only the whole of it will do."""
         self._copy: Final = copy
         self._clock: Final = clock
         self._publish: Final = publish
@@ -110,31 +110,36 @@ class Applier:
         return self.held
 
     def needs_snapshot(self) -> bool:
-        """Whether the disk does not hold what the world does. Raises SyncFailed while the copy cannot be used."""
+        """Whether changes alone would not do: the disk does not hold what the world does, or they came out wrong.
+
+        Raises SyncFailed while the copy cannot be used.
+        """
         self._ready()
-        return self.held is None or self._copy.position != self.held
+        return self._doubted or self.held is None or self._copy.position != self.held
 
     def apply(self, update: Update) -> None:
         """Puts the update on disk, then into the world. Raises SyncFailed; the world is then as it was."""
         self._ready()
         position, snapshot, at = update.position, update.snapshot, self._clock.now()
-        changes: Iterable[Change] = self._checked(update) if snapshot else list(self._checked(update))
+        changes: Iterable[Change] = self._looked_at(update) if snapshot else list(self._looked_at(update))
         with self._guarded():
-            self._copy.apply(position=position, snapshot=snapshot, changes=changes, at=at)
+            self._copy.apply(replace(update, changes=changes), at=at)
             self._swap(position, snapshot, self._copy.rows() if snapshot else changes)
+        self._doubted = False
         self.last_applied = at
         if snapshot:
             self._log.info("everything was taken over from the store", revision=position.revision)
 
-    def contact(self) -> None:
-        """The store was in touch just now, and all that it has is held."""
-        self._clock.contact()
+    def contact(self, store_instant: Instant | None = None) -> None:
+        """The store was in touch just now, and all that it has is held; one over a network tells its instant."""
+        self._clock.contact(store_instant)
         if self.failing is not None:
             self._log.info("the store is followed again", after=self.failing.kind, revision=self.revision)
             self.failing = None
 
     def failed(self, failure: SyncFailed) -> None:
         """A step failed. Counted every time, logged when it is not what failed last time."""
+        self._doubted |= failure.kind is FailureKind.WRONG_DIGEST
         self.sync_failures[failure.kind] += 1
         self._on_sync_failure(failure.kind)
         if self.failing is None or self.failing.kind is not failure.kind:
@@ -172,12 +177,14 @@ class Applier:
         self._publish(store_id=position.store_id, revision=position.revision, snapshot=snapshot, changes=changes)
         self.held = position
 
-    def _checked(self, update: Update) -> Iterator[Change]:
+    def _looked_at(self, update: Update) -> Iterator[Change]:
+        """The changes as they are, and a word about each that is not its tenant's own record: the world decides nothing
+        from such a one, of this tenant alone."""
         for tenant_id, record in update.changes:
-            wrong = record is not None and _wrong(tenant_id, record, update.position.revision)
+            wrong = record is not None and _wrong(tenant_id, record)
             if wrong:
                 self._tell_invalid(tenant_id, wrong)
-            yield tenant_id, UNUSABLE if wrong else record
+            yield tenant_id, record
 
     def _tell_invalid(self, tenant_id: str, wrong: str) -> None:
         self.invalid_records += 1
@@ -206,12 +213,10 @@ class Applier:
         self._on_copy_failure(failure.kind)
 
 
-def _wrong(tenant_id: str, record: bytes, newest: int) -> str:
+def _wrong(tenant_id: str, record: bytes) -> str:
     """What is wrong with a record as far as a glance can tell; the rest is seen when it is first decided from."""
     try:
         found = EntitlementRecord.FromString(record)
     except (DecodeError, TypeError) as e:
         return f"not an entitlement record: {e}"
-    if found.tenant_id != tenant_id:
-        return f"it is the record of {found.tenant_id!r}"
-    return "" if 1 <= found.revision <= newest else f"its revision {found.revision} is not of 1 to {newest}"
+    return "" if found.tenant_id == tenant_id else f"it is the record of {found.tenant_id!r}"

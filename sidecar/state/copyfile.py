@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from sidecar.core.errors import DeskgateError
 from sidecar.core.model import Instant
 from sync.sources import Position
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Kept as the file's `user_version`. A copy of another format is rebuilt, not converted."""
 APPLICATION: Final = int.from_bytes(b"dskg", "big")
 """Kept as the file's `application_id`."""
@@ -82,18 +82,19 @@ def told(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the copy says it holds: `tenants` rows whose marks add up to `total`, as of a point in a store's history."""
+    """What the copy says it holds: `tenants` rows of this digest (sync.digest), as of a point in a store's history."""
 
     store_id: str
     revision: int
+    mark: str
     tenants: int
-    total: int
+    digest: str
     applied_at: Instant
 
     @property
     def position(self) -> Position:
         """The point in the store's history."""
-        return Position(store_id=self.store_id, revision=self.revision)
+        return Position(store_id=self.store_id, revision=self.revision, mark=self.mark)
 
     @property
     def seal(self) -> int:
@@ -101,9 +102,7 @@ class Stamp:
         return zlib.crc32(repr(astuple(self)).encode())
 
 
-def mark(tenant_id: str, record: bytes) -> int:
-    """A row's checksum. A sum of them depends on no order, and can be kept up with each change."""
-    return zlib.crc32(record, zlib.crc32(tenant_id.encode()))
+COLUMNS: Final = ", ".join(field.name for field in fields(Stamp))
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -145,8 +144,9 @@ def _create(conn: sqlite3.Connection) -> None:
     database = Database(conn)
     conn.execute("BEGIN IMMEDIATE")
     database.table("tenant").create({"id": str, "record": bytes}, pk="id", not_null={"record"})
-    numbers = dict.fromkeys(("revision", "tenants", "total", "applied_at", "seal"), int)
-    database.table("stamp").create({"id": int, "store_id": str, **numbers}, pk="id")
+    texts = dict.fromkeys(("store_id", "mark", "digest"), str)
+    numbers = dict.fromkeys(("revision", "tenants", "applied_at", "seal"), int)
+    database.table("stamp").create({"id": int, **texts, **numbers}, pk="id")
     conn.execute(f"PRAGMA application_id = {APPLICATION}")
     conn.execute(f"PRAGMA user_version = {FORMAT}")
     conn.execute("COMMIT")
@@ -155,11 +155,11 @@ def _create(conn: sqlite3.Connection) -> None:
 def read_stamp(conn: sqlite3.Connection, path: Path) -> Stamp | None:
     """What the copy says it holds; None: nothing yet. Raises CopyFailed, DAMAGED when that cannot be trusted."""
     with told(path):
-        row = conn.execute("SELECT store_id, revision, tenants, total, applied_at, seal FROM stamp").fetchone()
+        row = conn.execute(f"SELECT {COLUMNS}, seal FROM stamp").fetchone()  # noqa: S608
     if row is None:
         return None
-    stamp = Stamp(*row[:5])
-    if stamp.seal != row[5]:
+    stamp = Stamp(*row[:-1])
+    if stamp.seal != row[-1]:
         raise CopyFailed(CopyKind.DAMAGED, f"the local copy {path} is damaged: its stamp is not as it was sealed")
     return stamp
 
@@ -167,8 +167,7 @@ def read_stamp(conn: sqlite3.Connection, path: Path) -> Stamp | None:
 def write_stamp(conn: sqlite3.Connection, stamp: Stamp) -> None:
     """Replaces what the copy says it holds; within a transaction."""
     conn.execute(
-        "INSERT OR REPLACE INTO stamp (id, store_id, revision, tenants, total, applied_at, seal)"
-        " VALUES (1, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO stamp (id, {COLUMNS}, seal) VALUES (1, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (*astuple(stamp), stamp.seal),
     )
 

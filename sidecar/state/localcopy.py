@@ -1,7 +1,8 @@
 """The sidecar's copy of all entitlements on disk, from which a restart serves at once (architecture 2.11).
 
-An update is one durable transaction. The copy knows what it should hold: a checksum over all rows, kept up with every
-change and compared whenever all are read. A copy that is not whole is set aside, and a new one begun.
+An update is one durable transaction, and refused when what there would be then is not what the store says that it
+holds. The copy knows what it should hold: a digest of all rows, kept up with every change and compared whenever all are
+read. A copy that is not whole is set aside, and a new one begun.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import structlog
 
 from sidecar.core.model import Instant
 from sidecar.state import copyfile
-from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind, Stamp, mark, told
-from sync.sources import Change, Position
+from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind, Stamp, told
+from sync.digest import EMPTY, as_number, as_text, row_mark
+from sync.sources import Change, FailureKind, Position, SyncFailed, Update
 
 CHUNK: Final = 256
 """Rows read, or written, at a time."""
@@ -27,8 +29,9 @@ KEPT: Final = 3
 """How many of the copies set aside stay on disk: the latest."""
 
 PUT: Final = "INSERT INTO tenant (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
-Tally = tuple[int, int]
-"""Rows, and the sum of their marks."""
+Tally = tuple[int, str]
+"""Rows, and their digest."""
+NOTHING: Final[Tally] = (0, EMPTY)
 
 
 class LocalCopy:
@@ -78,32 +81,34 @@ class LocalCopy:
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Every tenant's record. Raises CopyFailed, at the end with DAMAGED if these are not all, or not as written."""
         conn, stamp = self._opened(), self.stamp
-        held: Tally = (0, 0)
+        count, total = 0, 0
         with told(self.path):
             cursor = conn.execute("SELECT id, record FROM tenant")
         while chunk := self._fetch(cursor):
-            held = (held[0] + len(chunk), held[1] + self._sum(chunk))
+            count, total = count + len(chunk), total + self._sum(chunk)
             yield from chunk
-        expected = (stamp.tenants, stamp.total) if stamp else (0, 0)
+        held, expected = (count, as_text(total)), (stamp.tenants, stamp.digest) if stamp else NOTHING
         if held != expected:
-            raise self._damaged(f"{held[0]} tenants with checksum {held[1]}, it should be {expected[0]}, {expected[1]}")
+            raise self._damaged("{} tenants of digest {}, it should be {} of {}".format(*held, *expected))
 
-    def apply(self, *, position: Position, snapshot: bool, changes: Iterable[Change], at: Instant) -> None:
-        """Brings the copy to `position`, durably or not at all. A snapshot replaces everything.
+    def apply(self, update: Update, *, at: Instant) -> None:
+        """Brings the copy to where the update leads, durably or not at all. A snapshot replaces everything.
 
-        Raises CopyFailed, and whatever going through `changes` raises.
+        Raises CopyFailed, SyncFailed (WRONG_DIGEST), and whatever going through the changes raises.
         """
+        position = update.position
         conn = self._opened()
         self._refuse(position)
         try:
             with told(self.path):
                 conn.execute("BEGIN IMMEDIATE")
-            tenants, total = self._write(conn, snapshot, changes)
-            stamp = Stamp(position.store_id, position.revision, tenants, total, at)
+            tenants, held = self._write(conn, update.snapshot, update.changes)
+            _refuse_other(held, update)
+            stamp = Stamp(position.store_id, position.revision, position.mark, tenants, held, at)
             with told(self.path):
                 copyfile.write_stamp(conn, stamp)
                 conn.execute("COMMIT")
-                if snapshot:
+                if update.snapshot:
                     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except BaseException:
             self.close()  # undoes what was begun; opened again, the file says what it holds
@@ -151,7 +156,8 @@ class LocalCopy:
             )
 
     def _write(self, conn: sqlite3.Connection, snapshot: bool, changes: Iterable[Change]) -> Tally:
-        tenants, total = (self.stamp.tenants, self.stamp.total) if self.stamp and not snapshot else (0, 0)
+        tenants, held = (self.stamp.tenants, self.stamp.digest) if self.stamp and not snapshot else NOTHING
+        total = as_number(held)
         if snapshot:
             with told(self.path):
                 conn.execute("DELETE FROM tenant")
@@ -164,7 +170,7 @@ class LocalCopy:
                 conn.executemany(PUT, put)
             tenants += len(put) - len(old)
             total += self._sum(put) - self._sum(old)
-        return tenants, total
+        return tenants, as_text(total)
 
     def _old(self, conn: sqlite3.Connection, chunk: Sequence[Change]) -> list[tuple[str, bytes]]:
         holes = ",".join("?" * len(chunk))
@@ -176,7 +182,7 @@ class LocalCopy:
 
     def _sum(self, rows: Iterable[tuple[str, bytes]]) -> int:
         try:
-            return sum(mark(tenant_id, record) for tenant_id, record in rows)
+            return sum(row_mark(tenant_id, record) for tenant_id, record in rows)
         except (AttributeError, TypeError) as e:  # the file's types are not what was written
             raise self._damaged(str(e)) from e
 
@@ -195,3 +201,12 @@ class LocalCopy:
             if os.path.lexists(f"{self.path}{sign}"):
                 os.replace(f"{self.path}{sign}", f"{aside}{sign}")
         return Path(aside)
+
+
+def _refuse_other(held: str, update: Update) -> None:
+    if held != update.digest:
+        raise SyncFailed(
+            FailureKind.WRONG_DIGEST,
+            f"with what came the digest would be {held[:16]}, at revision {update.position.revision} the store says"
+            f" {update.digest[:16]}: nothing was changed, and everything is asked for anew",
+        )

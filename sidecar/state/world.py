@@ -108,7 +108,7 @@ class World:
             return None
         compiled = _Compiled(tenant_id, raw, self.number)
         try:
-            record = holder = decode(raw)
+            record = holder = _own(tenant_id, raw)
             if record.holder_id:
                 compiled.holder_id, compiled.holder_raw = record.holder_id, self.tenants.get(record.holder_id)
                 holder = _holder(record, compiled.holder_raw)
@@ -118,10 +118,17 @@ class World:
         return compiled
 
 
+def _own(tenant_id: str, raw: bytes) -> Record:
+    record = decode(raw)
+    if record.tenant_id != tenant_id:
+        raise InvalidRecord(f"record {tenant_id}: it is the record of {record.tenant_id!r}")
+    return record
+
+
 def _holder(record: Record, raw: bytes | None) -> Record:
     if raw is None:
         raise InvalidRecord(f"record {record.tenant_id}: it shares services of {record.holder_id}, which is unknown")
-    holder = decode(raw)
+    holder = _own(record.holder_id, raw)
     if holder.holder_id:
         raise InvalidRecord(f"record {record.tenant_id}: {record.holder_id} has no services of its own to share")
     return holder

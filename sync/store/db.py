@@ -107,7 +107,7 @@ class Writing:
         if self._touched:
             before, self.revision = (
                 self.revision,
-                entitlements.write_changed(self.conn, self._touched, self.revision),
+                entitlements.write_changed(self.conn, self._touched, self.revision, self.by.at),
             )
             self._touched.clear()
             if self.revision != before and not self._audited:

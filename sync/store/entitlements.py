@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sidecar import records
-from sidecar.core.model import Account, Block, Record, Usage
+from sidecar.core.model import Account, Block, Instant, Record, Usage
+from sync import digest
 from sync.store import holdings, schema
 from sync.store.lineage import Node, Nodes, above, chunks, holder, lineage
 from sync.store.terms import Line, grants_of
@@ -86,37 +87,58 @@ def _blocks_on(node: Node, nodes: Nodes, blocks: Mapping[str, list[tuple[Block, 
         yield from (block for block, cascade in blocks.get(ancestor.id, ()) if cascade)
 
 
-def write_changed(conn: Connection, touched: Collection[str], revision: int) -> int:
-    """Writes the records of `touched` tenants and of their pools' owners that are not as they were.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changed:
+    """A record that is not as it was: as it was (None: it is new), and as it is."""
+
+    tenant_id: str
+    before: bytes | None
+    after: bytes
+
+    @property
+    def mark(self) -> int:
+        """By how much it moves the digest."""
+        before = 0 if self.before is None else digest.row_mark(self.tenant_id, self.before)
+        return digest.row_mark(self.tenant_id, self.after) - before
+
+
+def write_changed(conn: Connection, touched: Collection[str], revision: int, at: Instant) -> int:
+    """Writes the records of `touched` tenants and of their pools' owners that are not as they were, and the digest of
+    all that there are then, as of `at`.
 
     Returns the revision at which the change can be seen: the next one, or `revision` when no record changed.
     """
     following = revision + 1
     done: set[str] = set()
-    written = 0
+    moved, written = 0, 0
     for chunk in chunks(sorted(touched)):
         nodes = lineage(conn, chunk)
         owners = {found.id for found in (holder(nodes, i) for i in chunk) if found}
         ids = sorted({*chunk, *owners} - done)
         done.update(ids)
-        written += _write(conn, list(_changed(conn, ids, following, nodes)))
+        changed = list(_changed(conn, ids, following, nodes))
+        _write(conn, changed, following)
+        moved += sum(change.mark for change in changed)
+        written += len(changed)
     if not written:
         return revision
-    conn.execute(update(schema.store).values(revision=following))
+    held = digest.as_text(digest.as_number(conn.scalars(select(schema.store.c.digest)).one()) + moved)
+    conn.execute(update(schema.store).values(revision=following, digest=held))
+    conn.execute(insert(schema.revision_log).values(revision=following, digest=held, at=at))
     return following
 
 
-def _changed(conn: Connection, ids: Collection[str], revision: int, nodes: Nodes) -> Iterator[dict[str, Any]]:
+def _changed(conn: Connection, ids: Collection[str], revision: int, nodes: Nodes) -> Iterator[_Changed]:
     held = {row.tenant_id: row for row in conn.execute(HELD, {"ids": ids})}
     for record in project(conn, ids, revision, nodes):
         old = held.get(record.tenant_id)
         if old is None or records.encode(replace(record, revision=old.revision)) != old.record:
-            yield {"tenant_id": record.tenant_id, "revision": revision, "record": records.encode(record)}
+            before = old.record if old else None
+            yield _Changed(tenant_id=record.tenant_id, before=before, after=records.encode(record))
 
 
-def _write(conn: Connection, rows: Iterable[dict[str, Any]]) -> int:
-    rows = list(rows)
-    if rows:
-        conn.execute(PUT, rows)
-        conn.execute(insert(schema.change_log), [{k: r[k] for k in ("revision", "tenant_id")} for r in rows])
-    return len(rows)
+def _write(conn: Connection, changed: Sequence[_Changed], revision: int) -> None:
+    if changed:
+        same = {"revision": revision}
+        conn.execute(PUT, [same | {"tenant_id": c.tenant_id, "record": c.after} for c in changed])
+        conn.execute(insert(schema.change_log), [same | {"tenant_id": c.tenant_id} for c in changed])

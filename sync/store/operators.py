@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -17,7 +19,7 @@ from sidecar.core.model import Instant
 from sync.store import schema
 from sync.store.db import Writing
 from sync.store.errors import Refused
-from sync.store.names import checked_name
+from sync.store.names import checked_name, sized_name
 
 O: Final = schema.operator  # noqa: E741
 TOKEN_BYTES: Final = 32
@@ -27,8 +29,10 @@ NOBODY: Final = "0" * 64
 
 
 class Role(IntEnum):
-    """What an operator may do; each role may all that those before it may."""
+    """What an operator may do; each role may all that those before it may, but for what sidecars do."""
 
+    SIDECAR = 0
+    """Follows the store over the feed and states usage; may nothing at the back office."""
     VIEWER = 1
     OPERATOR = 2
     ADMIN = 3
@@ -42,24 +46,50 @@ class Operator:
     role: Role
     created_at: Instant
     disabled_at: Instant | None
+    tenants: frozenset[str] | None = None
+    """Of a sidecar: the only tenants that it may follow; None: every one."""
 
 
-def add_operator(writing: Writing, name: str, role: Role, *, now: Instant) -> str:
-    """Adds an operator, and returns its token, which nothing can tell again. Refused: OPERATOR_EXISTS."""
+MOST_TENANTS: Final = 10_000
+
+
+def add_operator(
+    writing: Writing, name: str, role: Role, *, now: Instant, tenants: Collection[str] | None = None
+) -> str:
+    """Adds an operator, and returns its token, which nothing can tell again. A sidecar can be limited to some tenants,
+    1 to 10,000, on record or not yet.
+
+    Raises InvalidRequest, or Refused: OPERATOR_EXISTS.
+    """
     checked_name("name", name)
+    limited = None if tenants is None else _checked_tenants(role, tenants)
     if ":" in name:
         raise InvalidRequest("name", "no colons: the audit trail tells people at the store's own machine by them")
     if _row(writing.conn, name) is not None:
         raise Refused("OPERATOR_EXISTS", f"there is an operator {name!r} already: change its role, or choose a name")
     token = secrets.token_urlsafe(TOKEN_BYTES)
     values = {"name": name, "role": role.name, "token_hash": _digest(token), "created_at": now}
-    writing.conn.execute(insert(O).values(values))
+    writing.conn.execute(insert(O).values(values | {"tenants": limited}))
     _audit(writing, "operator.add", None, _needed(writing.conn, name))
     return token
 
 
+def _checked_tenants(role: Role, tenants: Collection[str]) -> str:
+    if role is not Role.SIDECAR:
+        raise InvalidRequest("tenants", "only a sidecar is limited to tenants")
+    if not 1 <= len(tenants) <= MOST_TENANTS:
+        raise InvalidRequest("tenants", f"1 to {MOST_TENANTS}, got {len(tenants)}")
+    for tenant_id in tenants:
+        sized_name("tenants", tenant_id)
+    return json.dumps(sorted(set(tenants)))
+
+
 def set_role(writing: Writing, name: str, role: Role) -> None:
-    """Changes what an operator may do. Refused: UNKNOWN_OPERATOR."""
+    """Changes what an operator may do. Refused: UNKNOWN_OPERATOR, ROLE_FIXED (a sidecar is no person, and stays so)."""
+    if (Role.SIDECAR is role) != (Role.SIDECAR is get_operator(writing.conn, name).role):
+        raise Refused(
+            "ROLE_FIXED", f"{name} cannot become {role.name.lower()}: add another operator, and disable this one"
+        )
     _change(writing, "operator.set_role", name, role=role.name)
 
 
@@ -122,7 +152,8 @@ def _audit(writing: Writing, action: str, before: Row[Any] | None, after: Row[An
 
 def _told(row: Row[Any]) -> dict[str, object]:
     disabled_at = None if row.disabled_at is None else format_instant(row.disabled_at)
-    return {"role": row.role, "token": row.token_hash[:SHOWN], "disabled_at": disabled_at}
+    told = {"role": row.role, "token": row.token_hash[:SHOWN], "disabled_at": disabled_at}
+    return told if row.tenants is None else told | {"tenants": json.loads(row.tenants)}
 
 
 def _row(conn: Connection, name: str) -> Row[Any] | None:
@@ -137,4 +168,10 @@ def _needed(conn: Connection, name: str) -> Row[Any]:
 
 
 def _operator(row: Row[Any]) -> Operator:
-    return Operator(name=row.name, role=Role[row.role], created_at=row.created_at, disabled_at=row.disabled_at)
+    return Operator(
+        name=row.name,
+        role=Role[row.role],
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        tenants=None if row.tenants is None else frozenset(json.loads(row.tenants)),
+    )

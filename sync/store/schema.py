@@ -1,4 +1,5 @@
-"""The central store's tables. `store`, `entitlement` and `change_log` are a contract with those who follow the store.
+"""The central store's tables. `store`, `entitlement`, `change_log` and `revision_log` are a contract with those who
+follow the store.
 
 Instants are microseconds since 1970-01-01T00:00Z, money and days of balance are millionths, documents are JSON as text:
 nothing here is SQLite's own, so that the same tables can stand in PostgreSQL.
@@ -24,7 +25,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 2
+from sync.digest import EMPTY
+
+SCHEMA_VERSION: Final = 3
 """Number of the last migration: what `store.schema_version` must be."""
 
 metadata: Final = MetaData()
@@ -40,8 +43,12 @@ store: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("audit_seq", BigInteger, nullable=False, server_default="0"),
     Column("audit_hash", Text, nullable=False, server_default=""),
+    Column("digest", Text, nullable=False, server_default=EMPTY),
+    Column("restored", BigInteger, nullable=False, server_default="0"),
 )
-"""One row. `audit_seq` and `audit_hash` are those of the last entry of the audit trail, so that a cut tail shows."""
+"""One row. `digest` is that of all rows of `entitlement` (sync.digest). `restored`: the revision at which an operator
+said that an earlier state is meant (0: never); whoever holds an earlier one takes everything anew. `audit_seq` and
+`audit_hash` are those of the last entry of the audit trail, so that a cut tail shows."""
 
 entitlement: Final = Table(
     "entitlement",
@@ -58,6 +65,16 @@ change_log: Final = Table(
     Column("tenant_id", Text, nullable=False),
     PrimaryKeyConstraint("revision", "tenant_id"),
 )
+
+revision_log: Final = Table(
+    "revision_log",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""`store.digest` as it was after each revision, so that a history that went back, or apart, can be told from ours. Kept
+as long as `change_log`: from its first revision on changes can be had one after the other."""
 
 edition: Final = Table(
     "edition",
@@ -332,8 +349,23 @@ operator: Final = Table(
     Column("token_hash", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    Column("tenants", Text),
     UniqueConstraint("token_hash", name="one_operator_a_token"),
 )
+"""`tenants`: the only ones that it may follow over the feed, as a JSON list; none: every one."""
+
+issued_license: Final = Table(
+    "license",
+    metadata,
+    Column("license_id", Text, nullable=False),
+    Column("serial", BigInteger, nullable=False, autoincrement=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("tenants", Text, nullable=False),
+    PrimaryKeyConstraint("license_id", "serial"),
+)
+"""Signed licenses that were issued for private deployments; `tenants` as a JSON list."""
 
 audit: Final = Table(
     "audit",

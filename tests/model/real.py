@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from sidecar import records
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import FOREVER, Basis, Period, Record
@@ -35,6 +37,7 @@ from sync.store.prices import Price
 from sync.store.pricing import Deal, Item
 from sync.store.products import product_of
 from sync.store.terms import Term
+from tests.fakes import digest_of
 from tests.model.state import NEVER, Plain
 from tests.storing import empty_store
 
@@ -72,7 +75,8 @@ SUMS = (
     """SELECT o.id, o.total, (SELECT coalesce(sum(amount), 0) FROM payment p WHERE p.order_id = o.id) FROM orders o"""
 )
 
-TABLES = sorted(set(schema.metadata.tables) - {"store", "entitlement", "change_log", "audit"})
+TABLES = sorted(set(schema.metadata.tables) - {"store", "entitlement", "change_log", "revision_log", "audit"})
+E, LOG = schema.entitlement, schema.revision_log
 PLANS = "SELECT id, owner_id, name, archived_at IS NOT NULL FROM plan"
 PLAN_VERSIONS = "SELECT id, version, name, doc FROM plan"
 TENANT_VERSIONS = "SELECT id, version, parent_id, zone, language, tags, edition, name, contacts FROM tenant"
@@ -134,8 +138,13 @@ class Real:
         return self._records[key]
 
     def fault(self) -> str:
-        """What is wrong with the audit trail; "" when it holds."""
+        """What is wrong with the audit trail, or the digest of the records; "" when both hold."""
         with self.store.reading() as conn:
+            said = conn.scalars(select(schema.store.c.digest)).one()
+            logged = conn.scalars(select(LOG.c.digest).order_by(LOG.c.revision.desc()).limit(1)).one()
+            held = digest_of(tuple(row) for row in conn.execute(select(E.c.tenant_id, E.c.record)))
+            if not said == logged == held:
+                return f"the records have digest {held}, the store says {said}, its log {logged}"
             return audit.verify(conn).fault
 
 

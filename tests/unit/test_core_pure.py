@@ -30,7 +30,10 @@ CLOCKS = {"now", "utcnow", "today", "time_ns"}
 ROOMS = {
     "sidecar/core": ("sidecar.core",),
     "sidecar/policy": ("sidecar.core", "sidecar.policy"),
-    "sidecar/state": ("sidecar._gen", "sidecar.core", "sidecar.state", "sidecar.records", "sync.sources"),
+    "sidecar/state": (
+        *("sidecar._gen", "sidecar.core", "sidecar.state", "sidecar.records"),
+        *("sync.digest", "sync.sources"),
+    ),
 }
 
 

@@ -7,23 +7,34 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sidecar.state import copyfile, localcopy
-from sidecar.state.copyfile import CopyFailed, CopyKind, mark
+from sidecar.state.copyfile import CopyFailed, CopyKind
 from sidecar.state.localcopy import LocalCopy
-from sync.sources import Change, FailureKind, Position, SyncFailed
-from tests.fakes import record
+from sync.sources import Change, FailureKind, Position, SyncFailed, Update
+from tests.fakes import digest_of, record
 
 NOW = 1_800_000_000_000_000
 
 
 def at(revision: int, store_id: str = "store") -> Position:
-    return Position(store_id=store_id, revision=revision)
+    return Position(store_id=store_id, revision=revision, mark=f"mark-{revision}")
+
+
+def apply(
+    copy: LocalCopy, position: Position, changes: Iterable[Change], *, snapshot: bool = False, digest: str | None = None
+) -> None:
+    """An update after which the copy holds what the store says that it holds, unless another digest is given."""
+    if digest is None and isinstance(changes, list) and copy.path.stat().st_size:
+        with closing(sqlite3.connect(copy.path)) as conn:
+            held = {} if snapshot else dict(conn.execute("SELECT id, record FROM tenant"))
+        digest = digest_of((i, d) for i, d in (held | dict(changes)).items() if d is not None)
+    copy.apply(Update(position=position, snapshot=snapshot, changes=changes, digest=digest or "unknown"), at=NOW)
 
 
 def records(*ids: str, revision: int = 1) -> list[Change]:
@@ -43,7 +54,7 @@ def copy(tmp_path: Path) -> Iterator[LocalCopy]:
 
 def fill(copy: LocalCopy, *ids: str, revision: int = 1) -> dict[str, bytes]:
     rows = records(*(ids or MANY), revision=revision)
-    copy.apply(position=at(revision), snapshot=True, changes=rows, at=NOW)
+    apply(copy, at(revision), rows, snapshot=True)
     return {i: data for i, data in rows if data is not None}
 
 
@@ -70,7 +81,7 @@ def test_what_was_applied_is_found_again(copy: LocalCopy) -> None:
 def test_changes_put_replace_and_take_away(copy: LocalCopy) -> None:
     fill(copy, "a", "b", "c")
     changes: list[Change] = [*records("a", "d", revision=2), ("b", None), ("never-there", None)]
-    copy.apply(position=at(2), snapshot=False, changes=changes, at=NOW)
+    apply(copy, at(2), changes, snapshot=False)
     assert reopened(copy) is None
     assert dict(copy.rows()) == {**dict(records("a", "d", revision=2)), **dict(records("c"))}
 
@@ -90,12 +101,12 @@ def test_the_checksum_kept_up_with_each_change_is_that_of_the_rows(copy: LocalCo
         chosen = rng.sample(ids, rng.randrange(1, 30))
         changes: list[Change] = [(i, None if rng.random() < 0.3 else record(i, revision)) for i in chosen]
         snapshot = revision == 1 or rng.random() < 0.1
-        copy.apply(position=at(revision), snapshot=snapshot, changes=changes, at=NOW)
+        apply(copy, at(revision), changes, snapshot=snapshot)
         held = {} if snapshot else held
         held = {i: d for i, d in (held | dict(changes)).items() if d is not None}  # type: ignore[operator]
         assert dict(copy.rows()) == held
         assert copy.stamp is not None
-        assert copy.stamp.total == sum(mark(i, d) for i, d in held.items())
+        assert copy.stamp.digest == digest_of(held.items())
 
 
 def test_it_can_be_inspected_while_it_is_in_use(copy: LocalCopy) -> None:
@@ -104,7 +115,7 @@ def test_it_can_be_inspected_while_it_is_in_use(copy: LocalCopy) -> None:
     assert found["tables"] == {"tenant": 2, "stamp": 1}
     assert found["columns"] == {
         "tenant": ["id", "record"],
-        "stamp": ["id", "store_id", "revision", "tenants", "total", "applied_at", "seal"],
+        "stamp": ["id", "store_id", "mark", "digest", "revision", "tenants", "applied_at", "seal"],
     }
     assert (found["format"], found["structure"]) == (copyfile.FORMAT, ["ok"])
 
@@ -122,9 +133,22 @@ def test_inspecting_what_is_not_there_is_told(tmp_path: Path) -> None:
 def test_it_never_goes_back(copy: LocalCopy, position: Position, snapshot: bool) -> None:
     held = fill(copy, "a", revision=5)
     with pytest.raises(CopyFailed) as e:
-        copy.apply(position=position, snapshot=snapshot, changes=[], at=NOW)
+        apply(copy, position, [], snapshot=snapshot)
     assert e.value.kind is CopyKind.GOES_BACK
     assert (copy.position, dict(copy.rows())) == (at(5), held)
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+@pytest.mark.parametrize("ids", [[], ["a"], ["a", "b", "c"]])
+def test_what_does_not_come_to_the_digest_changes_nothing(copy: LocalCopy, snapshot: bool, ids: list[str]) -> None:
+    held = fill(copy, "a", "b")
+    meant = digest_of(dict(records("a", "b", revision=2)).items())  # type: ignore[arg-type]
+    with pytest.raises(SyncFailed) as e:
+        apply(copy, at(2), records(*ids, revision=2), snapshot=snapshot, digest=meant)
+    assert e.value.kind is FailureKind.WRONG_DIGEST
+    assert meant[:16] in e.value.problem
+    assert reopened(copy) is None
+    assert (copy.position, dict(copy.rows())) == (at(1), held)
 
 
 @pytest.mark.parametrize("snapshot", [True, False])
@@ -136,7 +160,7 @@ def test_an_update_that_breaks_off_leaves_what_was(copy: LocalCopy, snapshot: bo
         raise SyncFailed(FailureKind.CORRUPT, "the store broke")
 
     with pytest.raises(SyncFailed, match="the store broke"):
-        copy.apply(position=at(2), snapshot=snapshot, changes=breaking(), at=NOW)
+        apply(copy, at(2), breaking(), snapshot=snapshot)
     assert reopened(copy) is None
     assert (copy.position, dict(copy.rows())) == (at(1), held)
 
@@ -149,11 +173,11 @@ def test_a_full_disk_leaves_what_was_and_serves_again_when_there_is_room(copy: L
     (pages,) = copy._conn.execute("PRAGMA page_count").fetchone()
     copy._conn.execute(f"PRAGMA max_page_count = {pages + 5}")
     with pytest.raises(CopyFailed, match="no room left on the disk") as e:
-        copy.apply(position=at(2), snapshot=snapshot, changes=[*new, *records("a" * 250)], at=NOW)
+        apply(copy, at(2), [*new, *records("a" * 250)], snapshot=snapshot)
     assert e.value.kind is CopyKind.FULL
     assert reopened(copy) is None
     assert (copy.position, dict(copy.rows())) == (at(1), held)
-    copy.apply(position=at(2), snapshot=snapshot, changes=new, at=NOW)
+    apply(copy, at(2), new, snapshot=snapshot)
     assert dict(copy.rows()) == {**({} if snapshot else held), **dict(new)}
 
 
@@ -162,7 +186,7 @@ def test_another_process_that_works_on_it_is_told(copy: LocalCopy, monkeypatch: 
     with closing(sqlite3.connect(copy.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(CopyFailed) as e:
-            copy.apply(position=at(2), snapshot=False, changes=[], at=NOW)
+            apply(copy, at(2), [], snapshot=False)
     assert e.value.kind is CopyKind.LOCKED
     assert reopened(copy) is None
     assert dict(copy.rows()) == held
@@ -176,7 +200,7 @@ def test_a_file_removed_or_replaced_in_use_is_noticed(copy: LocalCopy, replaced:
     if replaced:
         copy.path.write_bytes(b"")
     with pytest.raises(CopyFailed) as e:
-        copy.apply(position=at(2), snapshot=False, changes=[], at=NOW)
+        apply(copy, at(2), [], digest="whatever")
     assert e.value.kind is CopyKind.LOST
     assert not copy.is_open
     assert copy.open() is None
@@ -210,7 +234,7 @@ OPENING: dict[str, tuple[Spoil, CopyKind, str]] = {
     "text": (lambda p: p.write_text("hello\n" * 1000), CopyKind.FOREIGN, "is no database"),
     "zeroed header": (lambda p: p.write_bytes(bytes(100) + p.read_bytes()[100:]), CopyKind.FOREIGN, "is no database"),
     "foreign": (lambda p: written(p, "PRAGMA application_id = 7"), CopyKind.FOREIGN, "of another kind"),
-    "newer format": (lambda p: written(p, "PRAGMA user_version = 2"), CopyKind.FOREIGN, "has format 2"),
+    "newer format": (lambda p: written(p, "PRAGMA user_version = 3"), CopyKind.FOREIGN, "has format 3"),
     "no stamp table": (lambda p: written(p, "DROP TABLE stamp"), CopyKind.DAMAGED, "no such table: stamp"),
     "stamp's revision": (lambda p: written(p, "UPDATE stamp SET revision = 9"), CopyKind.DAMAGED, "sealed"),
     "stamp's store": (lambda p: written(p, "UPDATE stamp SET store_id = 'x'"), CopyKind.DAMAGED, "sealed"),

@@ -4,6 +4,7 @@ store can fail is told by its kind and got over; a history that went back is nev
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 from sidecar.core.errors import InvalidRecord
 from sidecar.core.model import Freshness
 from sidecar.core.rules import Thresholds
-from sidecar.state.applier import UNUSABLE, Applier
+from sidecar.state.applier import Applier
 from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFile
 from sidecar.state.copyfile import CopyKind
@@ -28,7 +29,7 @@ from sidecar.state.localcopy import LocalCopy
 from sync.follower import SLOWEST, Follower
 from sync.sources import FailureKind, Position, Sink, SyncFailed, UnknownSource, Update, open_source
 from sync.sqlitefile import KNOWN_SCHEMA, SqliteSource
-from tests.fakes import FakeStore, FakeWorld, Hands, record
+from tests.fakes import FakeStore, FakeWorld, Hands, digest_of, record
 from tests.serving import wait_for
 
 START = 1_800_000_000_000_000
@@ -80,7 +81,9 @@ class Following:
         assert sorted(self.world.tenants) == sorted(ids)
         assert (self.sink.revision, self.world.revisions[-1]) == (revision, revision)
         assert dict(self.copy.rows()) == self.world.tenants
-        assert self.copy.position == self.sink.held == Position(store_id=self.store.store_id, revision=revision)
+        assert self.copy.position == self.sink.held
+        assert self.sink.held is not None
+        assert (self.sink.held.store_id, self.sink.held.mark) == (self.store.store_id, digest_of(self.copy.rows()))
 
 
 @pytest.fixture
@@ -142,14 +145,10 @@ def test_a_restart_serves_the_local_copy_and_goes_on_from_there(following: Follo
     following.store.commit(["c"])
     following.step()
     following.expect("a", "b", "c", revision=2)
-    assert following.world.snapshots == 2  # the copy's, then all of the store: what it went through is not known
-    following.store.commit(["d"])
-    following.step()
-    following.expect("a", "b", "c", "d", revision=3)
-    assert following.world.snapshots == 2  # from then on the changes alone
+    assert following.world.snapshots == 1  # the copy's; the store's changes alone, since its history is ours
 
 
-def test_a_store_restored_while_we_were_down_and_past_us_again_is_taken_whole(following: Following) -> None:
+def test_a_store_restored_while_we_were_down_and_past_us_again_is_not_followed(following: Following) -> None:
     following.store.commit(["a"])
     following.store.commit(["b"])
     following.step()
@@ -157,11 +156,13 @@ def test_a_store_restored_while_we_were_down_and_past_us_again_is_taken_whole(fo
     assert following.sink.load()
     following.store.execute("DELETE FROM entitlement WHERE tenant_id = 'b'")
     following.store.execute("DELETE FROM change_log WHERE revision = 2")
+    following.store.execute("DELETE FROM revision_log WHERE revision = 2")
     following.store.execute("UPDATE store SET revision = 1")
+    following.store.reckon()
     following.store.commit(["c"])
     following.store.commit(["d"])
-    following.step()
-    following.expect("a", "c", "d", revision=3)
+    assert "by another history" in following.fails(FailureKind.HISTORY_WENT_BACK)
+    following.expect("a", "b", revision=2)
 
 
 def test_without_a_local_copy_nothing_is_complete(following: Following) -> None:
@@ -181,11 +182,11 @@ def test_when_the_change_log_no_longer_reaches_back_everything_comes_anew(follow
     assert following.world.snapshots == 2
 
 
-def test_a_log_that_begins_right_after_our_revision_is_enough(following: Following) -> None:
+def test_a_log_that_begins_at_our_revision_is_enough(following: Following) -> None:
     following.store.commit(["a"])
     following.step()
     following.store.commit(["b"])
-    following.store.prune(2)
+    following.store.prune(1)
     following.step()
     following.expect("a", "b", revision=2)
     assert following.world.snapshots == 1
@@ -203,7 +204,7 @@ def test_an_update_is_of_one_moment_even_if_the_store_goes_on(following: Followi
                         following.store.commit(["late"], take=["t999"])
                     yield change
 
-            super().apply(Update(position=update.position, snapshot=update.snapshot, changes=changes()))
+            super().apply(dataclasses.replace(update, changes=changes()))
 
     sink = Meddling(copy=following.copy, clock=following.clock, publish=following.world.publish)
     following.source.step(sink)
@@ -254,7 +255,6 @@ def test_the_real_store_is_followed(tmp_path: Path) -> None:
         (b"\xff\xff", "not an entitlement record"),
         (record("b", 1), "it is the record of 'b'"),
         (b"", "it is the record of ''"),
-        (record("a", 3), "its revision 3 is not of 1 to 2"),
         ("text", "not an entitlement record"),
     ],
 )
@@ -268,13 +268,40 @@ def test_a_record_that_is_none_touches_its_own_tenant_alone(
     following.store.commit(["c"], raw={"a": data})
     following.step()
     following.expect("a", "b", "c", revision=2)
-    assert following.world.tenants["a"] == UNUSABLE
+    assert following.world.tenants["a"] == (data.encode() if isinstance(data, str) else data)
     ((tenant, error),) = following.invalid
     assert (tenant, following.sink.invalid_records) == ("a", 1)
     assert problem in str(error)
     following.store.commit(["a"])
     following.step()
     assert following.world.tenants["a"] == record("a", 3)
+
+
+# Digests
+
+
+@pytest.mark.parametrize("wrong", ["the store's rows", "the sidecar's"])
+def test_what_is_not_what_the_store_says_is_refused_and_taken_whole(following: Following, wrong: str) -> None:
+    """Whichever of the two lost a row: the changes do not come to the store's digest, and the whole of it heals."""
+    following.store.commit(["a", "b"])
+    following.step()
+    if wrong == "the store's rows":
+        following.store.execute("DELETE FROM change_log WHERE tenant_id = 'b'")
+        following.store.commit(["b", "c"])
+        following.store.execute("DELETE FROM change_log WHERE tenant_id = 'b'")
+    else:
+        lost = Update(position=following.store.position(), snapshot=True, changes=[], digest=digest_of([]))
+        following.copy.apply(lost, at=START)
+        following.world.tenants.clear()
+        following.store.commit(["c"])
+    following.fails(FailureKind.WRONG_DIGEST)
+    assert following.sink.revision == 1
+    following.step()
+    following.expect("a", "b", "c", revision=2)
+    following.store.commit(["d"])
+    following.step()
+    following.expect("a", "b", "c", "d", revision=3)
+    assert following.world.snapshots == 2
 
 
 # Stores that fail
@@ -345,17 +372,26 @@ def test_a_damaged_store_is_told_and_nothing_of_it_served(following: Following) 
     assert len(following.world.tenants) == 2_000
 
 
-@pytest.mark.parametrize("row", [(7, 1, 1), ("id", "x", 1), ("id", 1, "x")])
+@pytest.mark.parametrize("row", [(7, 3, 1, "d"), ("id", "x", 1, "d"), ("id", 3, "x", "d"), ("id", 3, 1, 5)])
 def test_a_store_that_makes_no_sense_of_itself(following: Following, row: tuple[object, ...]) -> None:
     following.store.execute("DROP TABLE store")
-    following.store.execute("CREATE TABLE store (store_id, schema_version, revision)")
-    following.store.execute("INSERT INTO store VALUES (?, ?, ?)", *row)
+    following.store.execute("CREATE TABLE store (store_id, schema_version, revision, digest, restored)")
+    following.store.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0)", *row)
     assert "says" in following.fails(FailureKind.CORRUPT)
 
 
 def test_a_database_of_another_kind(following: Following) -> None:
     following.store.execute("DROP TABLE change_log")
     assert "a database of another kind" in following.fails(FailureKind.FOREIGN)
+
+
+def test_a_store_of_an_older_schema_is_followed_once_it_is_migrated(following: Following) -> None:
+    following.store.commit(["a"])
+    following.store.execute("UPDATE store SET schema_version = ?", KNOWN_SCHEMA - 1)
+    assert "store migrate" in following.fails(FailureKind.OLDER_SCHEMA)
+    following.store.execute("UPDATE store SET schema_version = ?", KNOWN_SCHEMA)
+    following.step()
+    following.expect("a", revision=1)
 
 
 def test_a_store_of_a_newer_schema_is_refused_and_the_last_world_serves_on(following: Following) -> None:
@@ -426,7 +462,7 @@ def test_another_store_in_its_place_is_not_followed(following: Following) -> Non
     following.expect("a", "b", revision=2)
 
 
-def test_a_store_set_back_is_not_followed_and_taken_over_whole_once_it_is_past(following: Following) -> None:
+def test_a_store_set_back_is_not_followed_even_once_it_is_past_until_an_operator_means_it(following: Following) -> None:
     """What it was set back from and what came instead may share revisions: changes alone would mix the two."""
     following.store.commit(["a"])
     with closing(following.store.connect()) as conn, closing(sqlite3.connect(following.folder / "backup")) as backup:
@@ -443,12 +479,16 @@ def test_a_store_set_back_is_not_followed_and_taken_over_whole_once_it_is_past(f
     following.fails(FailureKind.HISTORY_WENT_BACK)
     following.store.commit(["y"])
     following.store.commit(["z"])
+    assert "store restored" in following.fails(FailureKind.HISTORY_WENT_BACK)
+    following.expect("a", "b", "c", revision=3)
+    following.store.execute("UPDATE store SET restored = revision")
     following.step()
     following.expect("a", "x", "y", "z", revision=4)
     assert following.sink.failing is None
+    assert following.world.snapshots == 2
 
 
-def test_a_store_replaced_by_a_later_state_of_itself_is_taken_over_whole(following: Following) -> None:
+def test_a_store_replaced_by_a_later_state_of_itself_is_followed_by_its_changes(following: Following) -> None:
     following.store.commit(["a"])
     following.step()
     other = FakeStore(following.folder / "other.db", store_id=following.store.store_id)
@@ -457,7 +497,7 @@ def test_a_store_replaced_by_a_later_state_of_itself_is_taken_over_whole(followi
     replace(following, other)
     following.step()
     following.expect("a", "x", revision=2)
-    assert following.world.snapshots == 2
+    assert following.world.snapshots == 1
 
 
 @pytest.mark.parametrize("how", ["truncated", "no tables", "no rows"])
@@ -474,7 +514,7 @@ def test_an_emptied_store_is_not_followed(following: Following, how: str) -> Non
             for table in ("store", "entitlement", "change_log"):
                 following.store.execute(f"DROP TABLE {table}")
         case "no rows":
-            for table in ("store", "entitlement", "change_log"):
+            for table in ("store", "entitlement", "change_log", "revision_log"):
                 following.store.execute(f"DELETE FROM {table}")
     following.fails(FailureKind.HISTORY_WENT_BACK)
     assert following.sink.history_gone_back
@@ -583,7 +623,9 @@ def test_a_copy_of_another_store_put_in_its_place_is_set_aside(following: Follow
     following.step()
     other = LocalCopy(following.folder / "other.db")
     other.open()
-    other.apply(position=Position(store_id="x", revision=9), snapshot=True, changes=[("x", record("x", 9))], at=START)
+    change = ("x", record("x", 9))
+    position = Position(store_id="x", revision=9, mark=digest_of([change]))
+    other.apply(Update(position=position, snapshot=True, changes=[change], digest=position.mark), at=START)
     other.close()
     os.replace(other.path, following.copy.path)
     following.store.commit(["b"])
@@ -598,8 +640,9 @@ def test_a_commit_that_was_reported_failed_but_is_on_disk_is_taken_up(following:
     following.store.commit(["a"])
     following.step()
     change = ("b", record("b", 2))
-    position = Position(store_id=following.store.store_id, revision=2)
-    following.copy.apply(position=position, snapshot=False, changes=[change], at=START)
+    mark = digest_of([("a", record("a", 1)), change])
+    position = Position(store_id=following.store.store_id, revision=2, mark=mark)
+    following.copy.apply(Update(position=position, snapshot=False, changes=[change], digest=mark), at=START)
     following.copy.close()
     assert following.sink.position() == position
     following.expect("a", "b", revision=2)

@@ -169,3 +169,26 @@ def test_the_audit_trail_is_searched(store: Store) -> None:
     assert found(tenant_id="acme") == []
     assert found(recorded_from=LATER) == [3]
     assert found(recorded_until=LATER) == [1, 2]
+
+
+def test_a_sidecar_is_limited_to_its_tenants_and_stays_a_sidecar(store: Store) -> None:
+    with store.writing(TESTER) as writing:
+        token = operators.add_operator(writing, "desk-7", Role.SIDECAR, now=NOW, tenants=["b", "a", "a"])
+    found = whose(store, token)
+    assert found is not None
+    assert (found.role, found.tenants) == (Role.SIDECAR, {"a", "b"})
+    assert (trail(store)[-1].details or {})["after"]["tenants"] == ["a", "b"]
+    with refused("ROLE_FIXED"), store.writing(TESTER) as writing:
+        operators.set_role(writing, "desk-7", Role.VIEWER)
+    added(store, "ann")
+    with refused("ROLE_FIXED"), store.writing(TESTER) as writing:
+        operators.set_role(writing, "ann", Role.SIDECAR)
+
+
+@pytest.mark.parametrize(
+    ("role", "tenants"),
+    [(Role.SIDECAR, []), (Role.SIDECAR, [""]), (Role.SIDECAR, ["x" * 257]), (Role.ADMIN, ["a"])],
+)
+def test_a_limit_that_makes_no_sense_is_told(store: Store, role: Role, tenants: list[str]) -> None:
+    with pytest.raises(InvalidRequest, match="tenants"), store.writing(TESTER) as writing:
+        operators.add_operator(writing, "desk-7", role, now=NOW, tenants=tenants)

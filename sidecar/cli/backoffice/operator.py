@@ -13,31 +13,44 @@ from sidecar.cli.backoffice.office import Office, reading, writing
 from sidecar.cli.backoffice.paging import Limit, PageToken, more, page
 from sidecar.cli.backoffice.plain import number, shown
 
+SHOWN = 4
+"""Tenants of a sidecar that the list names."""
+
 app = app_of("operator", "Operators: who may ask the back office over gRPC, and for what.")
 
 
 class RoleName(StrEnum):
-    """What an operator may do, each role what those before it may."""
+    """What an operator may do: each of the first three what those before it may; sidecars follow the feed, no more."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
+    SIDECAR = "sidecar"
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the operator.")]
 Role = Annotated[
     RoleName,
     typer.Option(
-        help="viewer: look; operator: sell and serve; admin: also catalog, operators, erasing, other instants."
+        help="viewer: look; operator: sell and serve; admin: also catalog, operators, erasing, other instants;"
+        " sidecar: no person, follows the feed."
+    ),
+]
+
+Tenants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tenant", metavar="ID", help="Of a sidecar: a tenant that it may follow, and no others; can repeat."
     ),
 ]
 
 
 @app.command()
 @writing
-def add(office: Office, name: Name, role: Role = RoleName.OPERATOR) -> None:
+def add(office: Office, name: Name, role: Role = RoleName.OPERATOR, tenant: Tenants = None) -> None:
     """Adds an operator, and tells the token once: it is kept nowhere."""
-    answer = office.write(pb.AddOperatorRequest(name=name, role=_role(role)), pb.AddOperatorResponse)
+    request = pb.AddOperatorRequest(name=name, role=_role(role), tenants=tenant or ())
+    answer = office.write(request, pb.AddOperatorResponse)
     office.show(answer, _token(answer))
 
 
@@ -77,10 +90,16 @@ def list_(office: Office, limit: Limit = 100, page_token: PageToken = None) -> N
     """Every operator, disabled ones too."""
     answer = office.read(pb.ListOperatorsRequest(**page(limit, page_token)), pb.ListOperatorsResponse)
     rows = [
-        (o.name, shown(o, "role"), shown(o, "created_at"), "disabled" if o.HasField("disabled_at") else "")
+        (
+            o.name,
+            shown(o, "role"),
+            shown(o, "created_at"),
+            "disabled" if o.HasField("disabled_at") else "",
+            ", ".join(o.tenants[:SHOWN]) + (", ..." if len(o.tenants) > SHOWN else ""),
+        )
         for o in answer.operators
     ]
-    office.show(answer, table(("OPERATOR", "ROLE", "SINCE", ""), rows) + more(answer))
+    office.show(answer, table(("OPERATOR", "ROLE", "SINCE", "", "ONLY TENANTS"), rows) + more(answer))
 
 
 def _role(role: RoleName) -> Any:

@@ -15,6 +15,7 @@ ROLES: Final[Mapping[int, Role]] = {
     pb.OPERATOR_ROLE_VIEWER: Role.VIEWER,
     pb.OPERATOR_ROLE_OPERATOR: Role.OPERATOR,
     pb.OPERATOR_ROLE_ADMIN: Role.ADMIN,
+    pb.OPERATOR_ROLE_SIDECAR: Role.SIDECAR,
 }
 
 
@@ -24,6 +25,7 @@ def _message(operator: Operator) -> pb.Operator:
         role=f"OPERATOR_ROLE_{operator.role.name}",
         created_at=codec.stamp_of(operator.created_at),
         disabled_at=codec.stamp_of(operator.disabled_at),
+        tenants=sorted(operator.tenants or ()),
     )
 
 
@@ -33,7 +35,8 @@ def _found(view: View, name: str) -> pb.Operator:
 
 def _add(change: Change, request: pb.AddOperatorRequest) -> pb.AddOperatorResponse:
     role = codec.choice("role", request.role, ROLES)
-    token = operators.add_operator(change.writing, request.name, role, now=change.now)
+    tenants = list(request.tenants) or None
+    token = operators.add_operator(change.writing, request.name, role, now=change.now, tenants=tenants)
     return pb.AddOperatorResponse(operator=_found(change, request.name), token=token)
 
 

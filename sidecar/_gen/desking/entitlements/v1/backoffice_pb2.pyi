@@ -61,6 +61,7 @@ class OperatorRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OPERATOR_ROLE_VIEWER: _ClassVar[OperatorRole]
     OPERATOR_ROLE_OPERATOR: _ClassVar[OperatorRole]
     OPERATOR_ROLE_ADMIN: _ClassVar[OperatorRole]
+    OPERATOR_ROLE_SIDECAR: _ClassVar[OperatorRole]
 LENGTH_UNIT_UNSPECIFIED: LengthUnit
 LENGTH_UNIT_DAY: LengthUnit
 LENGTH_UNIT_WEEK: LengthUnit
@@ -90,6 +91,7 @@ OPERATOR_ROLE_UNSPECIFIED: OperatorRole
 OPERATOR_ROLE_VIEWER: OperatorRole
 OPERATOR_ROLE_OPERATOR: OperatorRole
 OPERATOR_ROLE_ADMIN: OperatorRole
+OPERATOR_ROLE_SIDECAR: OperatorRole
 
 class Length(_message.Message):
     __slots__ = ("count", "unit")
@@ -1524,28 +1526,32 @@ class GetUsageResponse(_message.Message):
     def __init__(self, usage: _Optional[_Iterable[_Union[UsageState, _Mapping]]] = ...) -> None: ...
 
 class Operator(_message.Message):
-    __slots__ = ("name", "role", "created_at", "disabled_at")
+    __slots__ = ("name", "role", "created_at", "disabled_at", "tenants")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     DISABLED_AT_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: OperatorRole
     created_at: _timestamp_pb2.Timestamp
     disabled_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[OperatorRole, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disabled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tenants: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[OperatorRole, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disabled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenants: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AddOperatorRequest(_message.Message):
-    __slots__ = ("idempotency_key", "at", "name", "role")
+    __slots__ = ("idempotency_key", "at", "name", "role", "tenants")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     at: _timestamp_pb2.Timestamp
     name: str
     role: OperatorRole
-    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name: _Optional[str] = ..., role: _Optional[_Union[OperatorRole, str]] = ...) -> None: ...
+    tenants: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, idempotency_key: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name: _Optional[str] = ..., role: _Optional[_Union[OperatorRole, str]] = ..., tenants: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AddOperatorResponse(_message.Message):
     __slots__ = ("revision", "operator", "token")
