@@ -383,11 +383,13 @@ class AdjustUsageRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., key: _Optional[str] = ..., delta: _Optional[int] = ..., absolute: _Optional[int] = ..., seats: _Optional[_Union[SeatChanges, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class AdjustUsageResponse(_message.Message):
-    __slots__ = ("units", "seats", "revision")
+    __slots__ = ("units", "seats", "revision", "queued")
     UNITS_FIELD_NUMBER: _ClassVar[int]
     SEATS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
     units: int
     seats: _containers.RepeatedScalarFieldContainer[str]
     revision: int
-    def __init__(self, units: _Optional[int] = ..., seats: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ...) -> None: ...
+    queued: bool
+    def __init__(self, units: _Optional[int] = ..., seats: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., queued: _Optional[bool] = ...) -> None: ...
