@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from sync.sources import FailureKind, Sink, Source, SyncFailed
-
-SLOWEST: Final = 1.0
-"""Seconds between two steps at most, however long the source has been failing."""
+from sidecar.core.model import Instant
+from sync.pace import Pace
+from sync.sources import FailureKind, Position, Sink, Source, SyncFailed, Update
 
 
 class Follower:
-    """Makes step after step: at the source's interval while all is well, up to `SLOWEST` apart while steps fail."""
+    """Makes step after step, as far apart as the source's pace says."""
 
-    def __init__(self, source: Source, sink: Sink) -> None:
+    def __init__(self, source: Source, sink: Sink, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: in seconds, and never set back."""
         self._source: Final = source
-        self._sink: Final = sink
+        self._sink: Final = _Heard(sink, source.pace, clock)
+        self._clock: Final = clock
         self._stopping: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="deskgate-follower", daemon=True)
         self._log: Final = structlog.get_logger(component="sync")
@@ -39,10 +42,10 @@ class Follower:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        delay = self._source.interval
+        pace = self._source.pace
         while not self._stopping.is_set():
-            delay = self._source.interval if self._step() else min(2 * delay, SLOWEST)
-            self._stopping.wait(delay)
+            again = pace.well if self._step() else pace.failed
+            self._stopping.wait(again(self._clock()))
         self._source.close()
 
     def _step(self) -> bool:
@@ -62,3 +65,21 @@ class Follower:
             self._sink.failed(error)
         except Exception as e:
             self._log.exception("a failure to follow the store could not be reported", exc_info=e)
+
+
+class _Heard:
+    """A sink whose contacts the pace hears of, also while a step lasts."""
+
+    def __init__(self, sink: Sink, pace: Pace, clock: Callable[[], float]) -> None:
+        self._pace: Final = pace
+        self._clock: Final = clock
+        self._contact: Final = sink.contact
+        self.position: Final[Callable[[], Position | None]] = sink.position
+        self.needs_snapshot: Final[Callable[[], bool]] = sink.needs_snapshot
+        self.apply: Final[Callable[[Update], None]] = sink.apply
+        self.failed: Final[Callable[[SyncFailed], None]] = sink.failed
+
+    def contact(self, store_instant: Instant | None = None) -> None:
+        """To the sink, and to the pace."""
+        self._contact(store_instant)
+        self._pace.contact(self._clock())

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sidecar.core.errors import DeskgateError
 from sidecar.core.model import Instant
+from sync.pace import Pace
 
 Change = tuple[str, bytes | None]
 """A tenant's id and its record as bytes; None: the store holds no record of it any more."""
@@ -123,11 +124,14 @@ class Source(Protocol):
     """A store that can be followed."""
 
     @property
-    def interval(self) -> float:
-        """Seconds to wait between two steps."""
+    def pace(self) -> Pace:
+        """How soon a step follows another."""
 
     def step(self, sink: Sink) -> None:
-        """Looks at the store once: applies what is new and tells of the contact. Raises SyncFailed."""
+        """Looks at the store once: applies what is new and tells of the contact. Raises SyncFailed.
+
+        Over a network it may also wait for news first, or last as long as a connection does.
+        """
 
     def interrupt(self) -> None:
         """Asks a step under way to end soon, and every later one to fail. From any thread."""

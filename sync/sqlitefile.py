@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from sync.history import Head, Way, way
+from sync.pace import Steady
 from sync.sources import Change, FailureKind, Position, Sink, SyncFailed, Update
 
 KNOWN_SCHEMA: Final = 3
@@ -49,7 +50,7 @@ class SqliteSource:
     """The store in one file. Steps are to be made by one thread."""
 
     def __init__(self, path: Path, *, interval: float = 0.025, busy_timeout: float = 0.5) -> None:
-        self.interval: Final = interval
+        self.pace: Final = Steady(interval)
         self._path: Final = path
         self._busy_timeout: Final = busy_timeout
         self._interrupted: Final = threading.Event()

@@ -26,7 +26,8 @@ from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFile
 from sidecar.state.copyfile import CopyKind
 from sidecar.state.localcopy import LocalCopy
-from sync.follower import SLOWEST, Follower
+from sync.follower import Follower
+from sync.pace import SLOWEST, Steady
 from sync.sources import FailureKind, Position, Sink, SyncFailed, UnknownSource, Update, open_source
 from sync.sqlitefile import KNOWN_SCHEMA, SqliteSource
 from tests.fakes import FakeStore, FakeWorld, Hands, digest_of, record
@@ -721,9 +722,8 @@ def test_if_the_clocks_memory_is_lost_the_last_contact_is_when_the_copy_was_writ
 class Stub:
     """A source whose steps do what they are told."""
 
-    interval = 0.001
-
     def __init__(self, *steps: BaseException | None) -> None:
+        self.pace = Steady(0.001)
         self.steps = list(steps)
         self.made = 0
         self.interrupted = self.closed = False
@@ -789,7 +789,7 @@ def test_it_waits_longer_and_longer_while_steps_fail(following: Following) -> No
     assert follower.join(5)
     assert waits[:3] == [0.002, 0.004, 0.008]
     assert max(waits) == waits[39] == SLOWEST
-    assert waits[40] == Stub.interval
+    assert waits[40] == 0.001
 
 
 def test_a_follower_that_was_never_started_can_be_stopped(following: Following) -> None:
@@ -839,7 +839,7 @@ def test_a_stores_url_names_its_file(url: str) -> None:
     source = open_source(url, interval=0.5)
     assert isinstance(source, SqliteSource)
     assert source._path == Path(url.removeprefix("sqlite:///"))
-    assert source.interval == 0.5
+    assert source.pace.interval == 0.5
 
 
 @pytest.mark.parametrize("url", ["", "store.db", "sqlite://", "sqlite:///", "sqlite://host/x", "postgresql://host/x"])
