@@ -152,7 +152,7 @@ class FeedCalls:
         raise failure or FeedUnreachable("no time was left to ask")
 
     def _asked(self, line: _Line, method: str, request: Message, kind: type[M], timeout: float) -> M:
-        stub = line.channel.unary_unary(f"/{SERVICE}/{method}")
+        stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = line.channel.unary_unary(f"/{SERVICE}/{method}")
         try:
             data = stub(request.SerializeToString(), timeout=timeout, metadata=self._target.metadata)
         except grpc.RpcError as e:
@@ -213,6 +213,7 @@ def _told(error: grpc.RpcError) -> FeedError:
 
 def _code(error: grpc.RpcError) -> str:
     """The store's own code, or nothing."""
-    found: dict[str, str | bytes] = dict(error.trailing_metadata() or ())
-    code = found.get(CODE, "")
-    return code.decode(errors="replace") if isinstance(code, bytes) else code
+    for entry in error.trailing_metadata() or ():
+        if entry.key == CODE:
+            return entry.value.decode(errors="replace") if isinstance(entry.value, bytes) else entry.value
+    return ""
