@@ -76,6 +76,19 @@ def write_private(path: Path, key: SigningKey) -> None:
         raise LicenseError(Fault.KEYS, f"{path} cannot be written: {e.strerror or e}") from e
 
 
+def add_public(path: Path, key: SigningKey) -> str:
+    """The set of public keys at a path, or an empty one, with this one added: the text to write there. Raises
+    LicenseError, also when there is one of its id.
+    """
+    entries = []
+    if path.exists():
+        document = _document(path, private=False)
+        if key.key_id in parse_public(document, str(path)):
+            raise LicenseError(Fault.KEYS, f"{path} has a key {key.key_id!r} already: give the new one another id")
+        entries = document["keys"]
+    return as_text({"keys": [*entries, public_jwk(key)]})
+
+
 def load_private(path: Path) -> SigningKey:
     """The key to sign with. Raises LicenseError, also when others than its owner can read the file."""
     document = _document(path, private=True)

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "policy": ("sidecar.cli.policy:app", "Check policies, and print their JSON schema."),
     "config": ("sidecar.cli.config:app", "Show the settings and where each comes from."),
     "clock": ("sidecar.cli.clock:app", "Show and settle the instant that a sidecar decides by."),
+    "license": ("sidecar.cli.license:app", "Signed licenses, for installations without a central store."),
     "tenant": ("sidecar.cli.backoffice.tenant:app", "Tenants: create, change, block, archive, show."),
     "product": ("sidecar.cli.backoffice.catalog:products", "Products: what is sold, and what each grants."),
     "edition": ("sidecar.cli.backoffice.catalog:editions", "Editions: caps on desks, and price lists."),
