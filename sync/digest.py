@@ -29,6 +29,7 @@ def as_text(total: int) -> str:
 
 def as_number(digest: str) -> int:
     """The sum that a digest stands for. Raises ValueError when it is none."""
-    if len(digest) != HEX or digest != digest.lower():
+    raw = bytes.fromhex(digest)
+    if raw.hex() != digest or len(digest) != HEX:
         raise ValueError(f"a digest has {HEX} lower-case hexadecimal digits")
-    return int(digest, 16)
+    return int.from_bytes(raw)

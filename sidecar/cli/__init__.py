@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "operator": ("sidecar.cli.backoffice.operator:app", "Operators of the back office, and their tokens."),
     "audit": ("sidecar.cli.backoffice.audit:app", "Who changed what, and whether the trail is whole."),
     "backoffice": ("sidecar.cli.backoffice.serve:app", "Serve the back office over gRPC."),
+    "feed": ("sidecar.cli.feed:app", "Serve the store's changes to sidecars on other machines."),
     "import": ("sidecar.cli.backoffice.importing:app", "Import tenants, usage and orders from CSV."),
     "export": ("sidecar.cli.backoffice.exporting:app", "Export what is on record, as CSV or JSON."),
     "store": ("sidecar.cli.backoffice.files:store", "The central store's file."),

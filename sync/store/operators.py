@@ -68,7 +68,7 @@ def add_operator(
     if _row(writing.conn, name) is not None:
         raise Refused("OPERATOR_EXISTS", f"there is an operator {name!r} already: change its role, or choose a name")
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    values = {"name": name, "role": role.name, "token_hash": _digest(token), "created_at": now}
+    values = {"name": name, "role": role.name, "token_hash": token_digest(token), "created_at": now}
     writing.conn.execute(insert(O).values(values | {"tenants": limited}))
     _audit(writing, "operator.add", None, _needed(writing.conn, name))
     return token
@@ -96,7 +96,7 @@ def set_role(writing: Writing, name: str, role: Role) -> None:
 def rotate_token(writing: Writing, name: str) -> str:
     """Gives an operator another token, and returns it; the old one is void at once. Refused: UNKNOWN_OPERATOR."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    _change(writing, "operator.rotate_token", name, token_hash=_digest(token))
+    _change(writing, "operator.rotate_token", name, token_hash=token_digest(token))
     return token
 
 
@@ -128,13 +128,20 @@ def authenticate(conn: Connection, token: str) -> Operator | None:
     Does the same work whatever the token is. It is looked for by its digest, which nobody can steer towards a known
     one, so how long that takes tells nothing either.
     """
-    digest = _digest(token)
+    digest = token_digest(token)
     row = conn.execute(select(O).where(O.c.token_hash == digest)).one_or_none()
     same = hmac.compare_digest(digest, row.token_hash if row else NOBODY)
     return _operator(row) if row and same and row.disabled_at is None else None
 
 
-def _digest(token: str) -> str:
+def sidecars(conn: Connection) -> dict[str, Operator]:
+    """The sidecars that are let in, by the digest of their token."""
+    rows = conn.execute(select(O).where(O.c.role == Role.SIDECAR.name, O.c.disabled_at.is_(None)))
+    return {row.token_hash: _operator(row) for row in rows}
+
+
+def token_digest(token: str) -> str:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -40,22 +40,22 @@ class WatchResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("position", "snapshot", "since_revision", "changes", "more", "digest", "store_instant")
+    __slots__ = ("position", "snapshot", "since_revision", "changes", "more", "digest", "seal")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     SINCE_REVISION_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
-    STORE_INSTANT_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     position: FeedPosition
     snapshot: bool
     since_revision: int
     changes: _containers.RepeatedCompositeFieldContainer[RecordChange]
     more: bool
     digest: str
-    store_instant: int
-    def __init__(self, position: _Optional[_Union[FeedPosition, _Mapping]] = ..., snapshot: _Optional[bool] = ..., since_revision: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[RecordChange, _Mapping]]] = ..., more: _Optional[bool] = ..., digest: _Optional[str] = ..., store_instant: _Optional[int] = ...) -> None: ...
+    seal: int
+    def __init__(self, position: _Optional[_Union[FeedPosition, _Mapping]] = ..., snapshot: _Optional[bool] = ..., since_revision: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[RecordChange, _Mapping]]] = ..., more: _Optional[bool] = ..., digest: _Optional[str] = ..., seal: _Optional[int] = ...) -> None: ...
 
 class RecordChange(_message.Message):
     __slots__ = ("tenant_id", "record")

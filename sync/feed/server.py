@@ -1,0 +1,258 @@
+"""A feed server: FeedService over one store, by grpc.aio. It keeps nothing: any number of replicas may stand by it.
+
+The event loop answers; everything that reads or writes the store is done by threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from sidecar.address import Address
+from sidecar.core.errors import InvalidRequest
+from sync.feed.bell import Bell
+from sync.feed.channel import KEEPALIVE_PATIENCE, KEEPALIVE_SECONDS, SERVICE, keepalive_options
+from sync.feed.doors import common_name, narrowed, on_record, token_of
+from sync.feed.errors import CannotServe, NotLetIn, Stopping, told, trailing
+from sync.feed.eye import Eye, elapsed
+from sync.feed.hub import INTERVAL, Hub
+from sync.feed.metrics import FeedMetrics
+from sync.feed.streams import Streams
+from sync.feed.unary import adjust, get, read_adjustment, read_get, read_watch
+from sync.feed.wire import numbered, read_position
+from sync.sources import Position, SyncFailed
+from sync.store.db import Store
+from sync.store.operators import Operator
+
+THREADS: Final = 8
+REQUEST_BYTES: Final = 4 * 1024 * 1024
+LONGEST_GET: Final = 10.0
+"""Seconds that a `Get` may wait for its revision, should the caller set no deadline."""
+MOST_STREAMS: Final = 10_000
+"""Of one connection; a sidecar needs one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedTls:
+    """The server's certificate and key, PEM; `client_ca` is whose certificates sidecars may show instead of a token."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedTuning:
+    """Seconds: between heartbeats, between pings of an idle line, and until a ping that is not answered ends it."""
+
+    interval: float = INTERVAL
+    keepalive: float = KEEPALIVE_SECONDS
+    keepalive_patience: float = KEEPALIVE_PATIENCE
+
+
+class FeedServer:
+    """One replica. `start`, then `stop`, once each, in the event loop that it is made in."""
+
+    def __init__(
+        self,
+        store: Store,
+        bell: Bell,
+        address: Address,
+        *,
+        tls: FeedTls | None = None,
+        tuning: FeedTuning = FeedTuning(),
+    ) -> None:
+        """Listens; `address` may have port 0, for any. Raises CannotServe."""
+        if tls is None and not address.loopback:
+            raise CannotServe(f"{address} is reachable from other machines: that takes --tls-cert and --tls-key")
+        loop = asyncio.get_running_loop()
+        self.hub: Final = Hub(interval=tuning.interval)
+        self._store: Final = store
+        self._pool: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="feed")
+        self._watches: Final[set[grpc.aio.ServicerContext[Any, Any]]] = set()
+        self.metrics: Final = FeedMetrics(self.hub, lambda: len(self._watches))
+        self._streams: Final = Streams(store, self.hub, self._pool, self.metrics.snapshots.inc)
+        self._eye: Final = Eye(
+            store,
+            bell,
+            on_seen=lambda seen: _soon(loop, self.hub.take, seen),
+            on_trouble=lambda problem: _soon(loop, self.hub.trouble, problem),
+            on_doors=lambda doors: _soon(loop, self.hub.doors, doors),
+        )
+        self._log: Final = structlog.get_logger(component="feed")
+        options = [
+            *keepalive_options(tuning.keepalive, tuning.keepalive_patience),
+            ("grpc.http2.min_ping_interval_without_data_ms", int(tuning.keepalive * 500)),
+            ("grpc.http2.max_ping_strikes", 0),
+            ("grpc.max_receive_message_length", REQUEST_BYTES),
+            ("grpc.max_concurrent_streams", MOST_STREAMS),
+            ("grpc.so_reuseport", 0),
+        ]
+        self._server: Final = grpc.aio.server(options=options)
+        self._health: Final = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((self._handler(),))
+        self.address: Final = Address(address.host, self._listen(address, tls))
+
+    async def start(self) -> None:
+        """Begins to take calls."""
+        self._eye.start()
+        await self._server.start()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Ends watches, lets single calls end within `grace` seconds, then cuts off what is left."""
+        await self._health.enter_graceful_shutdown()
+        self.hub.closing = True
+        self.hub.wake()
+        await self._server.stop(grace)
+        await asyncio.get_running_loop().run_in_executor(None, self._eye.stop)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # The calls
+
+    async def _watch(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
+        sidecar, asked_at = await self._let_in(context), elapsed()
+        request = read_watch(data)
+        only = narrowed(sidecar, request.tenants)
+        since = _since(request)
+        self._log.info("a watch begins", sidecar=sidecar.name, instance=request.instance[:256], since=since)
+        stream = self._streams.all(since, whole=request.whole) if only is None else self._streams.some(only, since)
+        number = 0
+        self._watches.add(context)
+        try:
+            async for event in stream:
+                number += 1
+                data = numbered(number, event)
+                self.metrics.events.inc()
+                self.metrics.bytes.inc(len(data))
+                yield data
+                if not self._still(sidecar, asked_at):
+                    raise NotLetIn(f"{sidecar.name} is let in no more")
+        finally:
+            self._watches.discard(context)
+            self._log.info("a watch ended", sidecar=sidecar.name, events=number)
+        raise Stopping("this replica is stopping")
+
+    async def _get(self, data: bytes, context: Any) -> bytes:
+        sidecar = await self._let_in(context)
+        request = read_get(sidecar, data)
+        if request.min_revision:
+            remaining = context.time_remaining()
+            async with asyncio.timeout(LONGEST_GET if remaining is None else min(LONGEST_GET, remaining)):
+                await self.hub.reach(request.min_revision)
+        answer: bytes = await self._work(lambda: get(self._store, request.tenant_id))
+        return answer
+
+    async def _adjust(self, data: bytes, context: Any) -> bytes:
+        sidecar = await self._let_in(context)
+        request = read_adjustment(sidecar, data)
+        now = time.time_ns() // 1000
+        answer: bytes = await self._work(lambda: adjust(self._store, sidecar, request, now))
+        return answer
+
+    async def _let_in(self, context: Any) -> Operator:
+        """Who calls. What is known here does, so that a fleet can come back while the store is away; who is not known
+        is looked up.
+        """
+        if self.hub.closing:
+            raise Stopping("this replica is stopping")
+        token = token_of(context.invocation_metadata() or ())
+        name = "" if token else common_name(context.auth_context())
+        known = self.hub.sidecar(token) if token else self.hub.named(name)
+        return known or await self._work(lambda: on_record(self._store, token, name))
+
+    def _still(self, sidecar: Operator, asked_at: float) -> bool:
+        """Whether a sidecar is let in, with the same limits, as far as was found out since it asked."""
+        known = self.hub.named(sidecar.name)
+        return known == sidecar or self.hub.doors_at < asked_at
+
+    async def _work(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    # Between calls and gRPC
+
+    def _handler(self) -> grpc.GenericRpcHandler:
+        unary = {"Get": self._get, "AdjustUsage": self._adjust}
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(self._answering(name, call)) for name, call in unary.items()
+        }
+        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(self._streaming)
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def _answering(self, method: str, call: Callable[[bytes, Any], Any]) -> Callable[[bytes, Any], Any]:
+        async def answer(data: bytes, context: Any) -> bytes:
+            try:
+                done: bytes = await call(data, context)
+            except Exception as e:
+                await self._fail(method, context, e)
+                raise
+            self.metrics.calls.labels(method, "OK").inc()
+            return done
+
+        return answer
+
+    async def _streaming(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
+        try:
+            async for event in self._watch(data, context):
+                yield event
+        except Exception as e:
+            await self._fail("Watch", context, e)
+
+    async def _fail(self, method: str, context: Any, error: Exception) -> None:
+        """Ends a call by a status; does not return."""
+        found = told(error)
+        if found is None:
+            self._log.error("call failed", method=method, exc_info=error)
+            found = grpc.StatusCode.INTERNAL, "the feed server failed: its log says more", "FAULT"
+        status, text, code = found
+        self.metrics.calls.labels(method, status.name).inc()
+        if status in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            self._log.warning("a call was not let in", method=method, peer=context.peer(), problem=text)
+        await context.abort(status, text, trailing(code))
+
+    def _listen(self, address: Address, tls: FeedTls | None) -> int:
+        try:
+            if tls is None:
+                return int(self._server.add_insecure_port(str(address)))
+            return int(self._server.add_secure_port(str(address), _credentials(tls)))
+        except RuntimeError as e:
+            raise CannotServe(
+                f"{address} cannot be listened on: is it in use, and do certificate and key belong together? ({e})"
+            ) from e
+
+
+def _since(request: Any) -> Position | None:
+    if not request.HasField("since"):
+        return None
+    try:
+        return read_position(request.since)
+    except SyncFailed as e:
+        raise InvalidRequest("since", e.problem) from e
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], value: Any) -> None:
+    """Has the loop call it; once the loop has ended nobody needs it any more."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call, value)
+
+
+def _credentials(tls: FeedTls) -> grpc.ServerCredentials:
+    try:
+        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+        ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    except OSError as e:
+        raise CannotServe(f"a certificate cannot be read: {e}") from e
+    if ca is None:
+        return grpc.ssl_server_credentials([pair])
+    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=True)
