@@ -81,3 +81,9 @@ class StoreUnavailable(StoreError):
     """The file cannot be opened, read or written."""
 
     code = "STORE_UNAVAILABLE"
+
+
+class StoreDenied(StoreUnavailable):
+    """The server does not let this user in, or not do that."""
+
+    code = "STORE_DENIED"
