@@ -74,7 +74,7 @@ def desks(store: Store, *, remote: bool) -> Iterator[DeskFor]:
     if not remote:
         yield lambda role: Here(store, role)
         return
-    tokens = {role: token_of(store, role) for role in Role}
+    tokens = {role: token_of(store, role) for role in ROLES}
     with serving(store) as target:
         opened = {role: RemoteDesk(target, token) for role, token in tokens.items()}
         yield opened.__getitem__

@@ -1,8 +1,11 @@
-"""A real store in a file, driven by dates as text: what the store's tests are written in."""
+"""A real store, driven by dates as text: what the store's tests are written in.
+
+It is in a file, or in a database where a test is run on PostgreSQL: see `stored`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +20,7 @@ from sidecar.core.model import FOREVER, Instant, Limit, Period, Record
 from sync.store import schema
 from sync.store.audit import By
 from sync.store.catalogue import create_product
-from sync.store.db import Store, open_store
+from sync.store.db import BUSY_TIMEOUT, Store, open_store
 from sync.store.errors import Refused
 from sync.store.orders import Order, place_order
 from sync.store.placing import Kind
@@ -25,6 +28,7 @@ from sync.store.products import product_of
 from sync.store.tenants import create_tenant
 from sync.store.terms import Term
 from sync.store.usage import Absolute, SeatChange, Seats, change_usage
+from tests import postgresql
 
 at = parse_instant
 START = "2026-01-01"
@@ -48,21 +52,51 @@ def per_unit(product_id: str, key: str, **more: Any) -> dict[str, Any]:
     return {"id": product_id, "license_template": [entry]} | more
 
 
+Fill = Callable[[Store], None]
+PLACES = ("sqlite", "postgresql")
+_place = "sqlite"
+
+
+def run_on(place: str) -> None:
+    """Where stores are made from now on: one of PLACES."""
+    global _place
+    _place = place
+
+
+def place() -> str:
+    """Where stores are made: one of PLACES."""
+    return _place
+
+
+def stored(path: Path, fill: Fill | None = None) -> str:
+    """A new store, holding what `fill` puts in: what to open, at the path or in a database of its own."""
+    if _place == "postgresql":
+        return postgresql.fresh(fill)
+    path.write_bytes(empty_store(fill))
+    return str(path)
+
+
 @cache
-def empty_store() -> bytes:
-    """The file of a store just made: making one for every test would be most of the tests' time."""
+def empty_store(fill: Fill | None = None) -> bytes:
+    """The file of a store just made, or filled: making one for every test would be most of the tests' time."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
-        open_store(path, create=True)
+        store = open_store(path, create=True)
+        if fill is not None:
+            fill(store)
         return path.read_bytes()
+
+
+def again(store: Store, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:
+    """The same store, opened by somebody else."""
+    return open_store(store.name, busy_timeout=busy_timeout)
 
 
 class Shop:
     """A store, and the back office at it."""
 
-    def __init__(self, path: Path) -> None:
-        path.write_bytes(empty_store())
-        self.store: Store = open_store(path)
+    def __init__(self, path: Path, fill: Fill | None = None) -> None:
+        self.store: Store = open_store(stored(path, fill))
 
     def product(self, document: Mapping[str, Any]) -> None:
         with self.store.writing(TESTER) as writing:
@@ -137,3 +171,9 @@ class Shop:
 def refused(code: str) -> pytest.RaisesExc[Refused]:
     """The block is refused with this code and some advice."""
     return pytest.RaisesExc(Refused, match=f"^{code}: .+", check=lambda e: e.code == code)
+
+
+on_every_database = pytest.mark.usefixtures("each_place")
+"""For a module, or a test: it runs once for each of PLACES."""
+on_postgresql = pytest.mark.parametrize("each_place", ["postgresql"], indirect=True)
+"""It runs in a database only."""

@@ -48,9 +48,7 @@ def name_or_none(field: str, text: str) -> str | None:
 
 
 def as_it_is(field: str, text: str) -> str:
-    """What Desking has named, taken as AdjustUsage takes it, but for NUL, which not every store can hold."""
-    if "\0" in text:
-        raise InvalidRequest(field, "it has a NUL character")
+    """What Desking has named, taken as AdjustUsage takes it."""
     return sized_name(field, text)
 
 

@@ -93,7 +93,7 @@ class _Reader:
             yield
         except InvalidRecord as e:
             raise StoreForeign(
-                f"the record of {tenant_id!r} in the store {self._store.path} cannot be used ({e}): restore a backup"
+                f"the record of {tenant_id!r} in the store {self._store.name} cannot be used ({e}): restore a backup"
             ) from e
 
     def _decoded(self, tenant_id: str, data: bytes) -> Record:

@@ -91,10 +91,19 @@ class _Rows:
         for table in schema.metadata.sorted_tables:
             if rows := self.tables.pop(table, None):
                 conn.execute(insert(table), rows)
+        for table in (schema.orders, schema.order_line):
+            _number_after(conn, table)
 
 
 def _last(conn: Connection, table: Table) -> int:
     return conn.scalar(select(func.max(table.c.id))) or 0
+
+
+def _number_after(conn: Connection, table: Table) -> None:
+    """Has the next row numbered after those that are there: PostgreSQL does not look at them by itself."""
+    if conn.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(table.name, "id")
+        conn.execute(select(func.setval(sequence, func.max(table.c.id))).select_from(table))
 
 
 def seed_many(store: Store, count: int, now: Instant, *, seed: int = 0, prefix: str = "t") -> Mapping[str, list[str]]:

@@ -1,49 +1,32 @@
-"""Opening the store's SQLite file, and its transactions. A change and the records it alters are one transaction."""
+"""Opening the store, and its transactions. A change and the records it alters are one transaction.
+
+A store is kept in an SQLite file or in a PostgreSQL database: what is of one of them alone is in its place's module.
+"""
 
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Select, func, select
 
 from sync.store import audit, entitlements, lineage, schema
 from sync.store.audit import By
-from sync.store.errors import (
-    StoreError,
-    StoreForeign,
-    StoreFull,
-    StoreLocked,
-    StoreMissing,
-    StoreTooNew,
-    StoreTooOld,
-    StoreUnavailable,
-)
+from sync.store.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld, StoreUnavailable
+from sync.store.place import Place
+from sync.store.sqliteplace import SqlitePlace
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds that a transaction waits for another writer."""
-IMMEDIATE: Final = "deskgate_immediate"
-PRAGMAS: Final = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL", "PRAGMA secure_delete = ON")
-"""FULL: what was acknowledged survives a power cut. Secure: of what is erased no byte is left in the file."""
-
-FAILURES: Final[dict[int, tuple[type[StoreError], str]]] = {
-    sqlite3.SQLITE_BUSY: (StoreLocked, "another process keeps the store {path} locked; try again when it is done"),
-    sqlite3.SQLITE_LOCKED: (StoreLocked, "another process keeps the store {path} locked; try again when it is done"),
-    sqlite3.SQLITE_FULL: (StoreFull, "no room left to write the store {path}; nothing was changed: free some space"),
-    sqlite3.SQLITE_NOTADB: (StoreForeign, "{path} is not an SQLite file: give the path of a store"),
-    sqlite3.SQLITE_CORRUPT: (StoreForeign, "the store {path} is damaged: restore it from a backup"),
-    sqlite3.SQLITE_READONLY: (StoreUnavailable, "the store {path} may not be written by this user"),
-    sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, "the store {path} cannot be opened: see its and its folder's rights"),
-    sqlite3.SQLITE_IOERR: (StoreUnavailable, "reading or writing the store {path} failed: {error}"),
-}
+POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
+FILE: Final = "sqlite:///"
+HEAD: Final = select(schema.store.c.schema_version, schema.store.c.revision)
+TURN: Final = HEAD.with_for_update()
+"""The first statement of a change: in PostgreSQL it waits here until its turn has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +40,7 @@ class StoreStatus:
 
 
 class Writing:
-    """One change on its way: a connection inside BEGIN IMMEDIATE, who makes it, and what it alters.
+    """One change on its way: a connection whose turn to write it is, who makes it, and what it alters.
 
     After it is committed `revision` is the one at which its effect can be seen.
     """
@@ -115,17 +98,33 @@ class Writing:
 
 
 class Store:
-    """An open store. Threads may share it: every transaction opens the file anew, so a replaced file is noticed."""
+    """An open store. Threads may share it; a process opens its own."""
 
-    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
-        self.path = path
-        self._engine = _engine(path, busy_timeout, "rw")
+    def __init__(self, place: Place) -> None:
+        self.place: Final = place
+
+    @property
+    def name(self) -> str:
+        """What people call it, and `--store` takes: a path, or a URL without its password."""
+        return self.place.name
+
+    @property
+    def file(self) -> Path | None:
+        """Its file, where it is kept in one."""
+        return self.place.file
+
+    @property
+    def path(self) -> Path:
+        """Its file. Raises StoreUnavailable where there is none."""
+        if self.place.file is None:
+            raise StoreUnavailable(f"the store {self.name} is no file")
+        return self.place.file
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view. Raises StoreError."""
-        with _clearly(self.path), self._engine.connect() as conn:
-            _checked_revision(conn, self.path)
+        with _clearly(self.place), self.place.reading() as conn:
+            _checked_revision(conn, self.place, HEAD)
             yield conn
 
     @contextmanager
@@ -135,10 +134,13 @@ class Store:
         A `by` that is called says it once the change's turn has come: of two writers the later one has the later
         instant. Raises StoreError.
         """
-        with _clearly(self.path), self._engine.connect().execution_options(**{IMMEDIATE: True}) as conn, conn.begin():
-            writing = Writing(conn, _checked_revision(conn, self.path), by() if callable(by) else by)
+        with _clearly(self.place), self.place.writing() as conn:
+            before = _checked_revision(conn, self.place, TURN)
+            writing = Writing(conn, before, by() if callable(by) else by)
             yield writing
             writing.finish()
+            if writing.revision != before:
+                self.place.announce(conn, writing.revision)
 
     def status(self) -> StoreStatus:
         """Identity, schema and revision."""
@@ -154,50 +156,70 @@ class Store:
 
 
 def open_store(url_or_path: str | Path, *, create: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Store:
-    """The store in a file; with `create` it is made, or migrated to this version's schema, where needed.
+    """The store in a file or a database; with `create` it is made, or migrated to this version's schema, where needed.
 
-    Takes a path or an `sqlite:///` URL. Raises StoreMissing, StoreTooNew, StoreTooOld or another StoreError.
+    Takes a path, an `sqlite:///` URL or a `postgresql://` URL. Raises StoreMissing, StoreTooNew, StoreTooOld or another
+    StoreError.
     """
-    path = path_of(url_or_path)
+    place = _place_of(url_or_path, busy_timeout)
     if create:
-        _make(path, busy_timeout)
-    elif not path.exists():
-        raise StoreMissing(f"there is no store at {path}: make one with `deskgate store init --store {path}`")
-    store = Store(path, busy_timeout=busy_timeout)
+        _make(place)
+    elif place.file is not None and not place.file.exists():
+        raise _missing(place)
+    store = Store(place)
     with store.reading():
         return store
 
 
+def migrate_store(url_or_path: str | Path, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:
+    """A store that is there, brought to this version's schema. Raises StoreError, as `open_store`."""
+    place = _place_of(url_or_path, busy_timeout)
+    with _clearly(place):
+        if not place.exists():
+            raise _missing(place)
+    return open_store(url_or_path, create=True, busy_timeout=busy_timeout)
+
+
+def _missing(place: Place) -> StoreMissing:
+    return StoreMissing(f"there is no store at {place.name}: make one with `deskgate store init --store {place.name}`")
+
+
 def path_of(url_or_path: str | Path) -> Path:
-    """The file meant. Raises StoreUnavailable for a kind of database that this version does not serve."""
+    """The file meant. Raises StoreUnavailable for what is no file."""
     text = str(url_or_path)
-    if text.startswith("sqlite:///"):
-        return Path(text.removeprefix("sqlite:///"))
+    if text.startswith(FILE):
+        return Path(text.removeprefix(FILE))
     if "://" in text:
-        raise StoreUnavailable(f"{text.split('://')[0]}: this version keeps its store in an SQLite file; give a path")
+        raise StoreUnavailable(
+            f"{text.split('://')[0]}: a store is kept in an SQLite file or in PostgreSQL; give a path or postgresql://..."
+        )
     return Path(text)
 
 
-def _make(path: Path, busy_timeout: float) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise StoreUnavailable(f"the folder of {path} cannot be made: {e}") from e
-    engine = _engine(path, busy_timeout, "rwc")
-    with _clearly(path):
-        with engine.connect() as conn:
-            conn.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
-        with engine.connect().execution_options(**{IMMEDIATE: True}) as conn, conn.begin():
-            _refuse_foreign(conn, path)
-            _migrate(conn)
+def _place_of(url_or_path: str | Path, busy_timeout: float) -> Place:
+    text = str(url_or_path)
+    if not text.startswith(POSTGRESQL):
+        return SqlitePlace(path_of(url_or_path), busy_timeout=busy_timeout)
+    from sync.store.postgresplace import PostgresPlace  # 0.1 s, needed only there
+
+    return PostgresPlace(text, busy_timeout=busy_timeout)
 
 
-def _refuse_foreign(conn: Connection, path: Path) -> None:
-    tables = set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
+def _make(place: Place) -> None:
+    with _clearly(place), place.making() as conn:
+        _refuse_foreign(conn, place)
+        _migrate(conn)
+        place.made(conn)
+
+
+def _refuse_foreign(conn: Connection, place: Place) -> None:
+    tables = place.tables(conn)
     if tables and "store" not in tables:
-        raise StoreForeign(f"{path} is a database of another kind: give the path of a store, or of a new file")
+        raise StoreForeign(
+            f"{place.name} is a database of another kind: give the path of a store, of a new file, or an empty database"
+        )
     if tables:
-        _refuse_newer(_version(conn, path), path)
+        _refuse_newer(_version(conn, place), place)
 
 
 def _migrate(conn: Connection) -> None:
@@ -210,65 +232,44 @@ def _migrate(conn: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _version(conn: Connection, path: Path) -> int:
-    version = conn.scalar(select(schema.store.c.schema_version))
+def _version(conn: Connection, place: Place) -> int:
+    version = conn.scalar(select(schema.store.c.schema_version).with_for_update())
     if version is None:
-        raise StoreForeign(f"the store {path} has lost its identity: restore it from a backup")
+        raise _identity_lost(place)
     return int(version)
 
 
-def _refuse_newer(version: int, path: Path) -> None:
+def _identity_lost(place: Place) -> StoreForeign:
+    return StoreForeign(f"the store {place.name} has lost its identity: restore it from a backup")
+
+
+def _refuse_newer(version: int, place: Place) -> None:
     if version > schema.SCHEMA_VERSION:
         raise StoreTooNew(
-            f"the store {path} has schema {version}, this deskgate knows {schema.SCHEMA_VERSION}: update deskgate"
+            f"the store {place.name} has schema {version}, this deskgate knows {schema.SCHEMA_VERSION}: update deskgate"
         )
 
 
-def _checked_revision(conn: Connection, path: Path) -> int:
+def _checked_revision(conn: Connection, place: Place, head: Select[tuple[int, int]]) -> int:
     """The store's revision, once its schema is known to be ours."""
-    version = _version(conn, path)
-    _refuse_newer(version, path)
-    if version < schema.SCHEMA_VERSION:
-        raise StoreTooOld(f"the store {path} has schema {version}: run `deskgate store migrate --store {path}`")
-    return int(conn.scalars(select(schema.store.c.revision)).one())
-
-
-def _engine(path: Path, busy_timeout: float, mode: str) -> Engine:
-    uri = f"file:{quote(str(path))}?mode={mode}"
-
-    def connect() -> sqlite3.Connection:
-        conn = sqlite3.connect(uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
-        for pragma in PRAGMAS:
-            conn.execute(pragma)
-        return conn
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _begin(conn: Connection) -> None:
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(IMMEDIATE) else "BEGIN")
+    row = conn.execute(head).one_or_none()
+    if row is None:
+        raise _identity_lost(place)
+    _refuse_newer(row.schema_version, place)
+    if row.schema_version < schema.SCHEMA_VERSION:
+        raise StoreTooOld(
+            f"the store {place.name} has schema {row.schema_version}: run `deskgate store migrate --store {place.name}`"
+        )
+    return int(row.revision)
 
 
 @contextmanager
-def _clearly(path: Path) -> Iterator[None]:
+def _clearly(place: Place) -> Iterator[None]:
     """Turns the driver's errors into ones that say what to do."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as e:
-        failure = _failure(e.orig if isinstance(e, DBAPIError) else e, path)
+    except place.errors as e:
+        failure = place.failure(e)
         if failure is None:
             raise
         raise failure from e
-
-
-def _failure(error: Any, path: Path) -> StoreError | None:
-    if "no such table: store" in str(error):
-        return StoreForeign(f"{path} is not a store: make one with `deskgate store init`, or name another path")
-    if "no such table" in str(error) or "no such column" in str(error):
-        return StoreForeign(f"the store {path} is not whole any more ({error}): restore it from a backup")
-    if "already exists" in str(error):
-        return StoreForeign(f"{path} holds a table that is none of the store's ({error}): restore it from a backup")
-    kind, advice = FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (None, ""))
-    return kind(advice.format(path=path, error=error)) if kind else None

@@ -11,21 +11,16 @@ from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sidecar import records
 from sidecar.core.model import Account, Block, Instant, Record, Usage
 from sync import digest
-from sync.store import holdings, schema
+from sync.store import holdings, schema, upsert
 from sync.store.lineage import Node, Nodes, above, chunks, holder, lineage
 from sync.store.terms import Line, grants_of
 
 E: Final = schema.entitlement
 HELD: Final = select(E).where(E.c.tenant_id.in_(bindparam("ids", expanding=True)))
-_put = upsert(E)
-PUT: Final = _put.on_conflict_do_update(
-    index_elements=["tenant_id"], set_={"revision": _put.excluded.revision, "record": _put.excluded.record}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,5 +135,6 @@ def _changed(conn: Connection, ids: Collection[str], revision: int, nodes: Nodes
 def _write(conn: Connection, changed: Sequence[_Changed], revision: int) -> None:
     if changed:
         same = {"revision": revision}
-        conn.execute(PUT, [same | {"tenant_id": c.tenant_id, "record": c.after} for c in changed])
+        rows = [same | {"tenant_id": c.tenant_id, "record": c.after} for c in changed]
+        conn.execute(upsert.replacing(conn, E, "tenant_id"), rows)
         conn.execute(insert(schema.change_log), [same | {"tenant_id": c.tenant_id} for c in changed])

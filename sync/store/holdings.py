@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, literal, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Row, bindparam, cast, func, literal, select
 
 from sidecar.core.model import FOREVER, Account, Basis, Block, Instant, Period, Seat, Usage
 from sync.store import schema
@@ -71,7 +71,7 @@ _POOL: Final = _owner.union_all(
 """(owner, member) of every pool. A tenant without services is a pool of its own, whoever is below it."""
 _present = _POOL.join(T, (T.c.id == _POOL.c.member) & T.c.archived_at.is_(None))
 UNITS: Final = (
-    select(_POOL.c.owner, U.c.key, func.sum(U.c.units).label("units"))
+    select(_POOL.c.owner, U.c.key, cast(func.sum(U.c.units), BigInteger).label("units"))
     .select_from(_present.join(U, U.c.tenant_id == _POOL.c.member))
     .group_by(_POOL.c.owner, U.c.key)
 )

@@ -18,13 +18,22 @@ LONGEST_NAME: Final = 256
 
 
 def sized_name(field: str, value: str) -> str:
-    """`value`, when it is 1 to 256 bytes of UTF-8: what others name is taken as it is. Raises InvalidRequest."""
+    """`value`, when it is 1 to 256 bytes of UTF-8 without a NUL, which not every database can hold: what others name is
+    taken as it is. Raises InvalidRequest.
+    """
     try:
         size = len(value.encode())
     except UnicodeEncodeError as e:
         raise InvalidRequest(field, "not text that UTF-8 can say") from e
     if not 1 <= size <= LONGEST_NAME:
         raise InvalidRequest(field, f"1 to {LONGEST_NAME} bytes are needed, got {size}")
+    return whole_text(field, value)
+
+
+def whole_text(field: str, value: str) -> str:
+    """`value`, when there is no NUL in it. Raises InvalidRequest."""
+    if "\0" in value:
+        raise InvalidRequest(field, "it has a NUL character")
     return value
 
 

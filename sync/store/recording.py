@@ -57,8 +57,12 @@ def _touch(writing: Writing, placed: Sequence[Placed]) -> None:
 
 
 def _insert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
-    """The rows' numbers. Rows are numbered in the order in which they come, but told in any."""
-    return sorted(conn.scalars(insert(table).returning(table.c.id), rows))
+    """The rows' numbers, in the order in which the rows come.
+
+    SQLite numbers them so by itself, but tells them in any order; PostgreSQL has to be asked to.
+    """
+    asked = conn.dialect.name == "postgresql"
+    return sorted(conn.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=asked), rows))
 
 
 def record_ends(conn: Connection, ended: Mapping[int, Mapping[int, Instant]]) -> None:

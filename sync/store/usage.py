@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sidecar.core.errors import InvalidRequest
 from sidecar.core.model import Instant
-from sync.store import once, schema
+from sync.store import once, schema, upsert
 from sync.store.audit import By
 from sync.store.db import Store, Writing
 from sync.store.errors import Refused
-from sync.store.names import sized_name
+from sync.store.names import sized_name, whole_text
 from sync.store.tenants import get_tenant, present
 
 MOST: Final = 2**53
@@ -115,7 +114,7 @@ def change_usage(writing: Writing, tenant_id: str, key: str, change: Change) -> 
     Raises InvalidRequest, or Refused: UNKNOWN_TENANT, TENANT_ERASED, USAGE_BELOW_ZERO.
     """
     sized_name("key", key)
-    present(writing.conn, tenant_id)
+    present(writing.conn, whole_text("tenant_id", tenant_id))
     writing.touch(tenant_id)
     done = CHANGERS[type(change)](writing.conn, tenant_id, key, change)
     if done is not None:
@@ -155,10 +154,7 @@ def checked_units(units: int) -> int:
 
 def write_units(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Sets units: rows of tenant_id, key and units."""
-    put = upsert(U)
-    conn.execute(
-        put.on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"units": put.excluded.units}), rows
-    )
+    conn.execute(upsert.replacing(conn, U, "tenant_id", "key"), rows)
 
 
 def _seat(conn: Connection, tenant_id: str, key: str, change: Seats) -> Done:
@@ -185,8 +181,8 @@ def _seats(conn: Connection, tenant_id: str, key: str) -> int:
 
 
 def _assign(conn: Connection, tenant_id: str, key: str, user_id: str) -> bool:
-    put = upsert(S).values(tenant_id=tenant_id, key=key, user_id=user_id).on_conflict_do_nothing()
-    return conn.execute(put).rowcount > 0
+    put = upsert.adding(conn, S).values(tenant_id=tenant_id, key=key, user_id=user_id).returning(S.c.id)
+    return conn.scalar(put) is not None
 
 
 def _revoke(conn: Connection, tenant_id: str, key: str, user_id: str) -> bool:

@@ -70,7 +70,7 @@ def run(make: MakeImport, store: Store, files: Files, mode: Mode, told: Listener
 
     Raises BadSheet, InvalidRequest, CannotWrite, or StoreError: then what was done until then stays done.
     """
-    taken = [store.path, *([] if files.name == STDIN else [Path(files.name)])]
+    taken = [path for path in (store.file, None if files.name == STDIN else Path(files.name)) if path is not None]
     for field, path in (("report", files.report), ("rejects", files.rejects)):
         if path is not None:
             refuse_same(field, path, taken)

@@ -242,8 +242,8 @@ def test_operators_at_once_buy_one_first_order(desk_for: DeskFor, store: Store) 
 class Announced(Store):
     """A store that says that a change waits for its turn."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.place)
         self.asked = threading.Event()
 
     def writing(self, by: Any) -> Any:
@@ -258,7 +258,7 @@ def test_a_change_is_made_at_the_instant_at_which_its_turn_comes(tmp_path: Path,
     shop.product(per_unit("fd", "fixed_desk"))
     shop.tenant("acme")
     shop.order("NEW", "acme", {"fd": 10}, "2026-01-01", months(12))
-    clock, store = [at("2026-02-01T09:00:00Z")], Announced(shop.store.path)
+    clock, store = [at("2026-02-01T09:00:00Z")], Announced(shop.store)
     office = BackOffice(store, lambda: clock[0])
     items = [pb.OrderItem(product_id="fd", quantity=20)]
     request = pb.PlaceOrderRequest(

@@ -38,7 +38,9 @@ from sync.store.bulk import seed_many
 from sync.store.errors import StoreForeign
 from sync.store.tenants import archive_tenant
 from tests import shipped
-from tests.storing import TESTER, Shop, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 DESK, SEAT = "fixed_desk", "layout_designer"
 SINCE, UNTIL = "2026-03-01", "2026-06-01"

@@ -13,7 +13,9 @@ from sync.store.audit import By, Sought
 from sync.store.db import Writing
 from sync.store.erasure import erase_tenant
 from sync.store.notices import Notice, Occasion, State
-from tests.storing import Shop, at, refused
+from tests.storing import Shop, at, on_every_database, refused
+
+pytestmark = on_every_database
 
 NOW = at("2026-03-01")
 MINUTE = 60_000_000

@@ -13,7 +13,9 @@ from sidecar.core.model import DAY, MICROS, Account, Basis, Period, Standing
 from sidecar.core.standing import outlook
 from sync.store import accounts
 from sync.store.tenants import archive_tenant, update_tenant
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 UTC = zone_of("UTC")
 MONTHLY = {"charge": 60 * MICROS, "anchor": at("2026-01-01"), "period": Period(months=1)}

@@ -22,7 +22,9 @@ from sync.store.placing import Kind, LateStart
 from sync.store.prices import Price
 from sync.store.tenants import NewTenant, archive_tenant, create_tenants
 from sync.store.terms import Term
-from tests.storing import TESTER, Shop, at, months, per_unit, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, until
+
+pytestmark = on_every_database
 
 NOW = at("2026-01-31")
 TENANTS = ("a", "b", "child", "other", "gone", "nobody")
@@ -99,7 +101,7 @@ def singly(store: Store, asks: Sequence[OrderAsk]) -> list[Order | Refused | Inv
 
 def rows(store: Store, table: Table) -> list[dict[str, Any]]:
     with store.reading() as conn:
-        found = [dict(row._mapping) for row in conn.execute(select(table))]
+        found = [dict(row._mapping) for row in conn.execute(select(table).order_by(*table.primary_key))]
     return [{k: v for k, v in row.items() if k not in ("revision", "record")} for row in found]
 
 

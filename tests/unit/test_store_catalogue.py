@@ -22,7 +22,9 @@ from sync.store.catalogue import (
 from sync.store.orders import Deal, list_orders
 from sync.store.prices import MOST_AMOUNT, Price
 from sync.store.products import product_of
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 DESK = Price(currency="CNY", key="fixed_desk", from_quantity=1, unit_price=100)
 

@@ -18,7 +18,9 @@ from sync.store.errors import Refused
 from sync.store.tenants import archive_tenant
 from sync.store.usage import MOST, Absolute, SeatChange, Seats, Used, change_usage, list_usage
 from tests.changing import Left, change, verdict
-from tests.storing import START, TESTER, Shop, months, per_unit, refused
+from tests.storing import START, TESTER, Shop, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 
 @pytest.fixture

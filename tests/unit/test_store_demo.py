@@ -15,13 +15,15 @@ from sync.store import schema
 from sync.store.bulk import SHAPES, seed_many
 from sync.store.demo import EXAMPLES, seed_demo
 from sync.store.entitlements import project
-from tests.storing import Shop, at, refused
+from tests.storing import Shop, at, on_every_database, refused
+
+pytestmark = on_every_database
 
 NOW = at("2026-07-14T09:30:00Z")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(each_place: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("demo") / "store.db")
     assert seed_demo(shop.store, NOW).keys() == EXAMPLES.keys()
     return shop

@@ -25,7 +25,9 @@ from sync.store.ledger import Kind
 from sync.store.tenants import update_tenant
 from tests import oracle
 from tests.changing import change, movements, plan
-from tests.storing import Shop, at, per_unit, refused
+from tests.storing import Shop, at, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 OPENED, JANUARY, DUE = "2025-12-15", "2026-01-01", "2026-02-01"
 MONTHLY: dict[str, Any] = {"charge": 60 * MICROS, "anchor": at(JANUARY), "period": Period(months=1)}

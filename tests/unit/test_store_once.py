@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sync.store import once
-from tests.storing import TESTER, Shop, refused
+from tests.storing import TESTER, Shop, on_every_database, refused
+
+pytestmark = on_every_database
 
 
 def test_a_key_is_answered_as_it_was_then(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from sync.store.plandoc import PlanTerms, Service
 from sync.store.products import product_of
 from sync.store.terms import Term, start_of
 from tests import bridge, shipped
-from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from sync.store import audit
 from sync.store.orders import Deal, Item, get_order, get_orders, list_orders, void_order
 from sync.store.placing import Kind
 from sync.store.tenants import archive_tenant
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from sync.store.placing import LateStart
 from sync.store.products import product_of
 from sync.store.tenants import update_tenant
 from sync.store.terms import Term, end_of, start_of
-from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 TRIED = {"trial": {"count": 14, "unit": "day"}, "trial_license_template": [{"name": "room", "amount": 3}]}
 

@@ -26,7 +26,9 @@ from sync.store.payments import (
 from sync.store.prices import MOST_AMOUNT
 from sync.store.purchases import Purchase, purchase_history
 from sync.store.tenants import archive_tenant
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 NOW = at("2026-01-10")
 

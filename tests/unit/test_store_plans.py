@@ -27,7 +27,9 @@ from sync.store.plans import (
 from sync.store.products import product_of
 from sync.store.tenants import archive_tenant, move_tenant
 from tests.changing import Left, change, entries, plan, terms
-from tests.storing import START, Shop, at, months, per_unit, refused, until
+from tests.storing import START, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 FIRST, SECOND, THIRD = "2026-02-01", "2026-03-01", "2026-04-01"
 

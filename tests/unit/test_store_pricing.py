@@ -17,7 +17,9 @@ from sync.store.placing import Kind
 from sync.store.prices import MOST_AMOUNT, Price, PriceList
 from sync.store.pricing import day_of, periods_begun
 from sync.store.terms import Line
-from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 CNY = Deal(currency="CNY")
 

@@ -14,7 +14,9 @@ from sync.store.orders import get_order
 from sync.store.products import product_of
 from sync.store.tenants import update_tenant
 from sync.store.terms import Term
-from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 
 @pytest.fixture

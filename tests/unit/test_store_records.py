@@ -27,7 +27,9 @@ from sync.store.placing import Kind
 from sync.store.terms import Term
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, change_usage
 from tests.changing import plan
-from tests.storing import TESTER, Shop, per_unit
+from tests.storing import TESTER, Shop, on_every_database, per_unit
+
+pytestmark = on_every_database
 
 IDS = [f"t{number}" for number in range(8)]
 NOW = parse_instant("2026-01-01")

@@ -13,7 +13,9 @@ from sync.store import blocks, seeking, tenants
 from sync.store.erasure import erase_tenant
 from sync.store.tenants import NewTenant
 from tests import changing
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+
+pytestmark = on_every_database
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from sync.store.erasure import erase_tenant
 from sync.store.orders import Order, get_order, list_orders, void_order
 from sync.store.placing import Kind
 from sync.store.tenants import archive_tenant
-from tests.storing import TESTER, Shop, at, months, per_unit, refused, until
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, until
+
+pytestmark = on_every_database
 
 TRIED = {"trial": {"count": 14, "unit": "day"}, "trial_license_template": [{"name": "room", "amount": 3}]}
 

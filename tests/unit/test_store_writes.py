@@ -42,7 +42,9 @@ from sync.store.products import product_of
 from sync.store.tenants import NewTenant
 from sync.store.usage import Absolute
 from tests.changing import change, entries, plan, terms, verdict
-from tests.storing import START, TESTER, Shop, at, months, per_unit, until
+from tests.storing import START, TESTER, Shop, at, months, on_every_database, per_unit, until
+
+pytestmark = on_every_database
 
 NOW = "2026-02-10"
 PARTS = {

@@ -16,7 +16,9 @@ from sync.transfer.items import Item
 from sync.transfer.kinds import KINDS
 from sync.transfer.report import Told
 from sync.transfer.sheet import Sheet
-from tests.storing import Shop, at, per_unit
+from tests.storing import Shop, at, on_every_database, per_unit
+
+pytestmark = on_every_database
 
 NOW = "2026-07-14T09:30:00Z"
 

@@ -23,7 +23,7 @@ P = ParamSpec("P")
 DEFAULT_STORE: Final = "var/run/store.db"
 
 StorePath = Annotated[
-    str, typer.Option("--store", envvar="DESKGATE_STORE", help="The store: a path, or an sqlite:/// URL.")
+    str, typer.Option("--store", envvar="DESKGATE_STORE", help="The store: a path, or a postgresql:// URL.")
 ]
 At = Annotated[
     str | None, typer.Option("--at", help="The instant of the change, such as 2026-01-31T09:00:00Z; default: now.")

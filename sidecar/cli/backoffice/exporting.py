@@ -59,7 +59,7 @@ def _command(export: Export) -> Callable[..., None]:
             raise InvalidRequest("bom", "only CSV has a byte order mark")
         opened = open_store(store)
         if output is not None:
-            refuse_same("output", output, [opened.path])
+            refuse_same("output", output, [] if opened.file is None else [opened.file])
         with nullcontext(_Standard()) if output is None else draft(output) as out:
             if bom:
                 out.write(MARK)

@@ -1,4 +1,4 @@
-"""`deskgate store` and `deskgate demo`: the store's file itself, and something to try in it."""
+"""`deskgate store` and `deskgate demo`: the store itself, and something to try in it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import typer
 
 from sidecar.cli.backoffice.common import DEFAULT_STORE, AsJson, At, StorePath, answer, app_of, now_or, table, told
 from sync.store.bulk import seed_many
-from sync.store.db import Store, open_store, path_of
+from sync.store.db import Store, migrate_store, open_store
 from sync.store.demo import seed_demo
-from sync.store.errors import StoreMissing
 
-store = app_of("store", "The store's file: make it, migrate it, ask it.")
+store = app_of("store", "The store itself: make it, migrate it, ask it.")
 demo = app_of("demo", "Tenants to try things on.")
 
 Where = StorePath
@@ -30,9 +29,7 @@ def init(store: Where = DEFAULT_STORE, as_json: AsJson = False) -> None:
 @told
 def migrate(store: Where = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """Brings the store to this version's schema, in one transaction."""
-    if not path_of(store).exists():
-        raise StoreMissing(f"there is no store at {path_of(store)}: make one with `deskgate store init`")
-    _tell(open_store(store, create=True), as_json)
+    _tell(migrate_store(store), as_json)
 
 
 @store.command()
@@ -43,7 +40,7 @@ def status(store: Where = DEFAULT_STORE, as_json: AsJson = False) -> None:
 
 
 def _tell(opened: Store, as_json: bool) -> None:
-    said = {"path": str(opened.path)} | asdict(opened.status())
+    said = {"url" if opened.file is None else "path": opened.name} | asdict(opened.status())
     answer(as_json, "\n".join(f"{name}: {value}" for name, value in said.items()), **said)
 
 
