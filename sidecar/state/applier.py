@@ -21,6 +21,7 @@ from sidecar.core.model import Freshness, Instant
 from sidecar.core.rules import Thresholds
 from sidecar.state import freshness
 from sidecar.state.clock import Clock
+from sidecar.state.clockfile import ClockFileUnusable
 from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind
 from sidecar.state.localcopy import LocalCopy
 from sync.sources import Change, FailureKind, Position, SyncFailed, Update
@@ -136,6 +137,13 @@ class Applier:
         if self.failing is not None:
             self._log.info("the store is followed again", after=self.failing.kind, revision=self.revision)
             self.failing = None
+
+    def license_issued(self, at: Instant) -> None:
+        """The license that is held was issued at this instant: that settles the clock, once. Raises SyncFailed."""
+        try:
+            self._clock.settled_by_license(at)
+        except ClockFileUnusable as e:
+            raise SyncFailed(FailureKind.LOCAL_COPY, str(e)) from e
 
     def failed(self, failure: SyncFailed) -> None:
         """A step failed. Counted every time, logged when it is not what failed last time."""

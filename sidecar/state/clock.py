@@ -44,6 +44,11 @@ class NowRule:
         """After an operator said that the machine's clock is right: the floor falls to it."""
         return replace(self, floor=machine)
 
+    def licensed(self, issued_at: Instant) -> NowRule:
+        """After a license issued later than any before it: now is at least its issue instant, and the floor falls to
+        it. A networked store's clock stands above that."""
+        return replace(self, floor=issued_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
@@ -57,7 +62,7 @@ class Settlement:
 class Clock:
     """The sidecar's clock. `now` may be called from any thread, at any rate."""
 
-    __slots__ = ("_boot", "_file", "_lead", "_lock", "_log", "_machine", "_saved", "floor", "last_contact")
+    __slots__ = ("_boot", "_file", "_lead", "_licensed", "_lock", "_log", "_machine", "_saved", "floor", "last_contact")
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class Clock:
         """The latest instant acted on."""
         self.last_contact: Instant | None = self._saved.last_contact if self._saved else None
         """When the store was last in touch, in this process or an earlier one."""
+        self._licensed: Instant | None = self._saved.licensed if self._saved else None
 
     def now(self) -> Instant:
         """The instant to decide by: `NowRule.now` and `NowRule.acted`, spelled out for speed.
@@ -133,18 +139,37 @@ class Clock:
             before, rule = self.now(), self.rule.settled(self.machine)
             after = rule.now(machine=rule.floor, elapsed=self._elapsed())
             contact = self.last_contact if self.last_contact is None else min(self.last_contact, after)
-            self._write(Remembered(floor=rule.floor, last_contact=contact))
+            self._write(Remembered(floor=rule.floor, last_contact=contact, licensed=self._licensed))
             self._adopt(rule)
             self.last_contact = contact
         self._log.warning("the clock was settled", before=before, after=after, by=by)
         return Settlement(before=before, after=after, by=by)
+
+    def settled_by_license(self, issued_at: Instant) -> bool:
+        """Takes the issue instant of the license in use as past, once for each license issued later than those before
+        it, whatever restarts; durable when it returns. True: that was now.
+
+        Raises ClockFileUnusable, and has changed nothing then.
+        """
+        with self._lock:
+            if self._licensed is not None and issued_at <= self._licensed:
+                return False
+            before, rule = self.now(), self.rule.licensed(issued_at)
+            after = rule.now(machine=self.machine, elapsed=self._elapsed())
+            contact = self.last_contact if self.last_contact is None else min(self.last_contact, after)
+            self._write(Remembered(floor=rule.floor, last_contact=contact, licensed=issued_at))
+            self._adopt(rule)
+            self._licensed, self.last_contact = issued_at, contact
+        if after != before:
+            self._log.warning("the clock was settled", before=before, after=after, by="a license issued later")
+        return True
 
     def save(self) -> None:
         """Makes the floor and the last contact durable, if they moved. Raises ClockFileUnusable."""
         with self._lock:
             if self._lead is not None:
                 self.floor = self.now()
-            remembered = Remembered(floor=self.floor, last_contact=self.last_contact)
+            remembered = Remembered(floor=self.floor, last_contact=self.last_contact, licensed=self._licensed)
             if remembered != self._saved:
                 self._write(remembered)
 

@@ -19,7 +19,8 @@ from sidecar.core.model import Instant
 SLOT: Final = 512
 """Bytes from one slot to the next: within one sector, so that no write touches two slots."""
 SLOTS: Final = 2
-LINE: Final = re.compile(rb"(deskgate-clock 1 (\d+) (-?\d+) (-?\d+|never)) ([0-9a-f]{8})\n")
+LINE: Final = re.compile(rb"(deskgate-clock [12] (\d+) (-?\d+) (-?\d+|never)(?: (-?\d+))?) ([0-9a-f]{8})\n")
+"""Form 2 has one number more: the issue instant of a license."""
 
 
 class ClockFileUnusable(DeskgateError):
@@ -28,10 +29,12 @@ class ClockFileUnusable(DeskgateError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """The latest instant acted on, and the last contact if there was one."""
+    """The latest instant acted on, the last contact if there was one, and when the latest license was issued that
+    settled the clock, if one did."""
 
     floor: Instant
     last_contact: Instant | None
+    licensed: Instant | None = None
 
 
 class ClockFile:
@@ -76,13 +79,15 @@ class ClockFile:
 
 def _line(number: int, remembered: Remembered) -> bytes:
     contact = "never" if remembered.last_contact is None else remembered.last_contact
-    text = f"deskgate-clock 1 {number} {remembered.floor} {contact}".encode()
+    form, licensed = (1, "") if remembered.licensed is None else (2, f" {remembered.licensed}")
+    text = f"deskgate-clock {form} {number} {remembered.floor} {contact}{licensed}".encode()
     return b"%b %08x\n" % (text, zlib.crc32(text))
 
 
 def _parse(slot: bytes) -> tuple[int, Remembered] | None:
     found = LINE.match(slot)
-    if found is None or zlib.crc32(found[1]) != int(found[5], 16):
+    if found is None or zlib.crc32(found[1]) != int(found[6], 16):
         return None
     contact = None if found[4] == b"never" else int(found[4])
-    return int(found[2]), Remembered(floor=int(found[3]), last_contact=contact)
+    licensed = None if found[5] is None else int(found[5])
+    return int(found[2]), Remembered(floor=int(found[3]), last_contact=contact, licensed=licensed)
