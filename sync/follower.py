@@ -9,9 +9,7 @@ from typing import Final
 
 import structlog
 
-from sidecar.core.model import Instant
-from sync.pace import Pace
-from sync.sources import FailureKind, Position, Sink, Source, SyncFailed, Update
+from sync.sources import FailureKind, Sink, Source, SyncFailed
 
 
 class Follower:
@@ -20,7 +18,7 @@ class Follower:
     def __init__(self, source: Source, sink: Sink, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: in seconds, and never set back."""
         self._source: Final = source
-        self._sink: Final = _Heard(sink, source.pace, clock)
+        self._sink: Final = sink
         self._clock: Final = clock
         self._stopping: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="deskgate-follower", daemon=True)
@@ -65,21 +63,3 @@ class Follower:
             self._sink.failed(error)
         except Exception as e:
             self._log.exception("a failure to follow the store could not be reported", exc_info=e)
-
-
-class _Heard:
-    """A sink whose contacts the pace hears of, also while a step lasts."""
-
-    def __init__(self, sink: Sink, pace: Pace, clock: Callable[[], float]) -> None:
-        self._pace: Final = pace
-        self._clock: Final = clock
-        self._contact: Final = sink.contact
-        self.position: Final[Callable[[], Position | None]] = sink.position
-        self.needs_snapshot: Final[Callable[[], bool]] = sink.needs_snapshot
-        self.apply: Final[Callable[[Update], None]] = sink.apply
-        self.failed: Final[Callable[[SyncFailed], None]] = sink.failed
-
-    def contact(self, store_instant: Instant | None = None) -> None:
-        """To the sink, and to the pace."""
-        self._contact(store_instant)
-        self._pace.contact(self._clock())

@@ -20,6 +20,7 @@ from sync.license import License, older, other_license, refuse_followed, same_se
 from sync.licensed import HALF, MOST_REVISIONS, Licensed, of_usage, revision_of, split, usage_mark
 from sync.licenseerrors import LicenseError
 from sync.licensefile import LicenseFile
+from sync.pace import Steady
 from sync.sources import FailureKind, Position, Sink, SyncFailed, Update
 from sync.store.errors import (
     StoreError,
@@ -28,10 +29,13 @@ from sync.store.errors import (
     StoreMissing,
     StoreTooNew,
 )
+from sync.transfer.drafts import CannotWrite
 from sync.usagestore import UsageLook, UsageStore
 
 USAGE_STORE: Final = "usage.db"
 """Its name in a state directory."""
+KEPT: Final = "license.jwt"
+"""Beside it, the license that is in use."""
 KINDS: Final[dict[type[StoreError], FailureKind]] = {
     StoreForeign: FailureKind.FOREIGN,
     StoreLocked: FailureKind.LOCKED,
@@ -59,13 +63,13 @@ class LicenseSource:
 
     def __init__(self, path: Path, *, keys: Path, usage_store: Path, interval: float = 0.025) -> None:
         """`keys`: the public ones that are trusted. Nothing is opened yet."""
-        self.interval: Final = interval
-        self._file: Final = LicenseFile(path, keys)
+        self.pace: Final = Steady(interval)
+        self._file: Final = LicenseFile(path, keys, usage_store.with_name(KEPT))
         self._usage: Final = UsageStore(usage_store)
         self._interrupted: Final = threading.Event()
         self._used: Licensed | None = None
         self._settled: License | None = None
-        """The license of whose issue the sink was told."""
+        """The license that is kept, and of whose issue the sink was told."""
         self._seen: tuple[int, ...] | None = None
         """The usage store's version up to which everything was applied; None: look again whatever it is."""
         self._marks: dict[str, int] | None = None
@@ -103,8 +107,18 @@ class LicenseSource:
             if self._used is None or found != self._used.license:
                 self._take_up(found, sink.position())
         except LicenseError as e:
+            if self._used is None:
+                self._used = self._kept(sink.position())
             return e
         return None
+
+    def _kept(self, held: Position | None) -> Licensed | None:
+        """The license under which what the sink holds came, if it is kept."""
+        kept = self._file.kept()
+        if kept is None or held is None or held.store_id != kept.store_id:
+            return None
+        found = Licensed(kept)
+        return found if (split(held.revision)[0], held.mark[:HALF]) == (kept.serial, found.mark) else None
 
     def _take_up(self, found: License, held: Position | None) -> None:
         new = Licensed(found)
@@ -133,9 +147,17 @@ class LicenseSource:
                 self._catch_up(used, look, sink)
             self._seen = version
         if self._settled != used.license:
-            if isinstance(sink, KeepsTime):
-                sink.license_issued(used.license.issued_at)
-            self._settled = used.license
+            self._settle(used.license, sink)
+
+    def _settle(self, license_: License, sink: Sink) -> None:
+        """What is done once a license is applied: durable before it is in use for good."""
+        if isinstance(sink, KeepsTime):
+            sink.license_issued(license_.issued_at)
+        try:
+            self._file.keep(license_)
+        except CannotWrite as e:
+            raise SyncFailed(FailureKind.LOCAL_COPY, str(e)) from e
+        self._settled = license_
 
     def _catch_up(self, used: Licensed, look: UsageLook, sink: Sink) -> None:
         held, at = sink.position(), _position(used, look)

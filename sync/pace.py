@@ -11,9 +11,6 @@ SLOWEST: Final = 1.0
 class Pace(Protocol):
     """Of one source. `now` is in seconds, of a clock that only goes forward."""
 
-    def contact(self, now: float) -> None:
-        """The store was in touch, and all that it has is held."""
-
     def well(self, now: float) -> float:
         """A step went well: how many seconds to wait until the next one."""
 
@@ -27,9 +24,6 @@ class Steady:
     def __init__(self, interval: float) -> None:
         self.interval: Final = interval
         self._delay = interval
-
-    def contact(self, now: float) -> None:
-        """Nothing to remember: a look at a file costs nobody else anything."""
 
     def well(self, now: float) -> float:
         """The interval."""

@@ -3,7 +3,7 @@
 A wait is drawn evenly from nothing up to twice the time since all was last well, between a base and a cap. So after an
 outage of d seconds everybody is back 2 d seconds later, or within the base, and of those who wait only so many come in
 any one second as the server had time to rest: about 1.5 / d of them. A server that lets in and drops at once is not
-well: only a contact that has held for a while counts.
+well: only what has held for a while counts.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Backoff:
     ) -> None:
         """`chance`: seeded otherwise in each process, so that those who failed together do not come back together.
 
-        Waits are at most `base` seconds at first, `cap` at last; a contact counts once it has held `healthy_after`
-        seconds.
+        Waits are at most `base` seconds at first, `cap` at last; what goes well counts once it has done so for
+        `healthy_after` seconds.
         """
         self._chance: Final = chance
         self._base: Final = base
@@ -39,21 +39,18 @@ class Backoff:
         self._healthy_after: Final = healthy_after
         self._healthy_at = now
         self._since: float | None = None
-        """Since when the present contact holds."""
+        """Since when all has been well; None: it is not."""
 
-    def contact(self, now: float) -> None:
-        """The store is in touch, as it has been since the first of these calls after the last failure."""
+    def well(self, now: float) -> float:
+        """No wait at all. All has been well since the first of these calls after the last failure."""
         if self._since is None:
             self._since = now
         if now - self._since >= self._healthy_after:
             self._healthy_at = now
-
-    def well(self, now: float) -> float:
-        """No wait at all."""
         return 0.0
 
     def failed(self, now: float) -> float:
-        """How long to wait, and that there is no contact any more."""
+        """How long to wait."""
         self._since = None
         return self._chance.uniform(0.0, self.longest(now))
 

@@ -18,7 +18,7 @@ def after_outage(seconds: float, seed: int, *, watchers: int = WATCHERS) -> tupl
     for watcher in range(watchers):
         backoff = Backoff(Random(seed * 10_000 + watcher), now=-100.0)
         for at in range(-60, 1):
-            backoff.contact(float(at))
+            backoff.well(float(at))
         tries, now = [], 0.0
         while now < seconds:
             now += backoff.failed(now)
@@ -65,8 +65,8 @@ def test_a_server_that_drops_whom_it_lets_in_is_asked_less_and_less_often() -> N
     backoff = Backoff(Random(1), now=0.0)
     now, tries = 0.0, 0
     while now < 600.0:
-        backoff.contact(now)
-        backoff.contact(now + 0.1)
+        backoff.well(now)
+        backoff.well(now + 0.1)
         now += 0.2 + backoff.failed(now + 0.2)
         tries += 1
     assert backoff.longest(now) == CAP
@@ -75,14 +75,14 @@ def test_a_server_that_drops_whom_it_lets_in_is_asked_less_and_less_often() -> N
 
 def test_what_held_for_a_while_counts_and_what_did_not_does_not() -> None:
     backoff = Backoff(Random(1), now=0.0)
-    backoff.contact(100.0)
-    backoff.contact(100.0 + HEALTHY_AFTER - 0.1)
+    backoff.well(100.0)
+    backoff.well(100.0 + HEALTHY_AFTER - 0.1)
     assert backoff.longest(105.0) == CAP
-    backoff.contact(100.0 + HEALTHY_AFTER)
+    backoff.well(100.0 + HEALTHY_AFTER)
     assert backoff.longest(105.0) == BASE
     assert backoff.longest(108.0) == 6.0
     backoff.failed(108.0)
-    backoff.contact(109.0)
+    backoff.well(109.0)
     assert backoff.longest(110.0) == 10.0
 
 
