@@ -360,6 +360,12 @@ def test_usage_is_reconciled_with_a_count(demo: Run) -> None:
     assert "designer" in demo("usage reconcile tempo --complete").stdout
 
 
+def test_identities_of_sidecars(demo: Run) -> None:
+    added = told(demo("operator add desk-7 --role sidecar --tenant globex --tenant acme --json"))
+    assert (added["operator"]["role"], added["operator"]["tenants"]) == ("sidecar", ["acme", "globex"])
+    assert "acme, globex" in demo("operator list").stdout
+
+
 def test_operators_and_their_tokens(demo: Run) -> None:
     added = told(demo("operator add ada --role viewer --json"))
     assert (added["operator"]["role"], len(added["token"])) == ("viewer", 43)
