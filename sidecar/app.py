@@ -34,10 +34,14 @@ from sidecar.telling import Telling
 from sidecar.usagewriter import StoreUsageWriter
 from sidecar.version import VERSION
 from sync.follower import Follower
-from sync.sources import Change, FailureKind, open_source
+from sync.opening import open_source
+from sync.sources import Change, FailureKind
 
 COLLECT_AFTER: Final = (10_000, 20, 100)
 """Garbage in cycles is rare here, and looking through all that is compiled takes longer than a thousand checks."""
+UNFOLLOW_SECONDS: Final = 2.0
+"""How long a step that was given up may take to end: one that waits for a server to answer its first word takes nothing
+in any more, and ends with the process."""
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread at work (reading policies, taking in a store) may keep checks waiting; Python's own is 5 ms."""
 
@@ -76,7 +80,7 @@ class Sidecar:
             on_sync_failure=lambda kind: self.metrics.sync_failure(kind.value),
             on_copy_failure=lambda kind: self.metrics.local_copy_failure(kind.value),
         )
-        self.follower: Final = Follower(open_source(settings.store, interval=settings.store_poll_seconds), self.applier)
+        self.follower: Final = Follower(open_source(settings.store, settings.source_options), self.applier)
         self.policies: Final = PoliciesInForce(
             paths=settings.policies,
             loaded=loaded,
@@ -91,7 +95,7 @@ class Sidecar:
             now=self.clock.now,
             freshness_of=self.applier.freshness_of,
             metrics=self.metrics,
-            adjust=StoreUsageWriter(settings.store_path, self.clock.now, self._unfollowed),
+            adjust=StoreUsageWriter(settings.written_store or "", self.clock.now, self._unfollowed),
             max_waiting=settings.max_waiting,
             instance=secrets.token_hex(4),
         )
@@ -149,8 +153,8 @@ class Sidecar:
         self.front.stop(self.settings.drain_seconds)
         self.policies.stop()
         self.follower.stop()
-        self.follower.join()
-        self.applier.close()
+        if self.follower.join(UNFOLLOW_SECONDS):
+            self.applier.close()
         self.keeper.stop()
         if self.http:
             self.http.stop()

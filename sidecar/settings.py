@@ -9,17 +9,30 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import platform
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from sidecar.address import Address, parse_address
 from sidecar.configfile import read_config
 from sidecar.core.errors import DeskgateError
+from sidecar.state.directory import USAGE
+from sync import storeurl
+from sync.opening import SourceOptions
 
 PREFIX: Final = "DESKGATE_"
 OTHER_VARIABLES: Final = frozenset(
@@ -56,6 +69,13 @@ SERVICE_LINK: Final = re.compile(
 
 SUN_PATH_BYTES: Final = 107
 
+SECRET: Final = frozenset({"store_token"})
+"""Settings that are no flags: whoever looks at processes sees those."""
+FEED_ALONE: Final = ("store_token", "store_token_file", "store_ca", "store_cert", "store_key", "only_tenants")
+OTHERWISE: Final = {
+    storeurl.POSTGRESQL: "what is for the database goes into its URL (?sslrootcert=...), and it is followed as a whole"
+}
+
 
 def _address(value: object) -> object:
     if isinstance(value, str):
@@ -74,20 +94,7 @@ def _loopback(value: object) -> object:
 
 
 def _store(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    scheme, found, rest = value.partition("://")
-    if not found:
-        path = value
-    elif scheme == "sqlite":
-        if not rest.startswith("/"):
-            raise ValueError(f"{value!r}: write sqlite:///relative/path or sqlite:////absolute/path")
-        path = rest[1:]
-    else:
-        raise ValueError(f"{scheme!r} is not a store that this version knows: sqlite:///PATH or a path is needed")
-    if not path:
-        raise ValueError("the path of the store's file is missing")
-    return f"sqlite:///{path}"
+    return storeurl.parsed(value) if isinstance(value, str) else value
 
 
 def _mode(value: object) -> object:
@@ -98,6 +105,11 @@ def _mode(value: object) -> object:
 
 def _list(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _named(value: object) -> object:
+    """A file that may also not be named at all."""
+    return None if value == "" else _path(value)
 
 
 def _path(value: object) -> object:
@@ -128,6 +140,7 @@ _Text = PlainSerializer(lambda value: None if value is None else str(value), ret
 _Address = Annotated[Address | None, BeforeValidator(_address, json_schema_input_type=str | None), _Text]
 _Loopback = Annotated[Address | None, BeforeValidator(_loopback, json_schema_input_type=str | None), _Text]
 _Path = Annotated[Path, BeforeValidator(_path)]
+_File = Annotated[Path | None, BeforeValidator(_named)]
 _Socket = Annotated[Path | None, BeforeValidator(_socket)]
 _Int = Annotated[int, BeforeValidator(_number)]
 _Seconds = Annotated[float, BeforeValidator(_number)]
@@ -143,9 +156,34 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
-    store: Annotated[str, BeforeValidator(_store)] = Field(
+    store: Annotated[str, BeforeValidator(_store), PlainSerializer(storeurl.shown, when_used="json")] = Field(
         default="sqlite:///var/run/store.db",
-        description="The central store: sqlite:///PATH, or just the path of its file.",
+        repr=False,  # it may hold a password
+        description="Where entitlements come from: sqlite:///PATH or just the path of a store's file, postgresql://...,"
+        " deskgate://HOST:PORT of one or more feed servers, separated by commas, or license:///PATH.",
+    )
+    store_token_file: _File = Field(
+        default=None, description="File of the token that lets this sidecar in at the feed servers; read at the start."
+    )
+    store_token: SecretStr = Field(
+        default=SecretStr(""), description="That token itself, for an environment where it is no secret; never shown."
+    )
+    store_ca: _File = Field(
+        default=None, description="PEM file of the authorities that vouch for the feed servers; empty: the system's."
+    )
+    store_cert: _File = Field(
+        default=None, description="PEM file of the certificate by which this sidecar shows who it is to feed servers."
+    )
+    store_key: _File = Field(default=None, description="PEM file of that certificate's key.")
+    only_tenants: Annotated[tuple[str, ...], BeforeValidator(_list)] = Field(
+        default=(),
+        description="The only tenants to follow over a feed, by id; in a variable separated by commas; empty: all.",
+    )
+    feed_keepalive_seconds: _Seconds = Field(
+        default=20.0, ge=1, le=3600, description="After how long an idle connection to a feed server is tried."
+    )
+    license_keys: _File = Field(
+        default=None, description="JWKS file of the public keys whose licenses are trusted; with license:///PATH."
     )
     policies: Annotated[tuple[_Path, ...], BeforeValidator(_list)] = Field(
         default=(Path("policies"),),
@@ -218,12 +256,68 @@ class Settings(BaseModel):
                 f"max_waiting is {self.max_waiting} and threads is {self.threads}: with as many waiting as there are"
                 " threads none would be left to answer"
             )
+        self._refuse_misplaced()
         return self
 
+    def _refuse_misplaced(self) -> None:
+        kind = self.store_kind
+        for key in () if kind == storeurl.DESKGATE else FEED_ALONE:
+            if bool(getattr(self, key)):
+                advice = OTHERWISE.get(kind, "leave it out")
+                raise ValueError(f"{key} is for feed servers, and store is {kind}://: {advice}")
+        if self.store_token.get_secret_value() and self.store_token_file:
+            raise ValueError("store_token and store_token_file are both given: one token is meant")
+        if bool(self.store_cert) != bool(self.store_key):
+            raise ValueError("store_cert and store_key go together: a certificate shows who we are only with its key")
+        if bool(self.license_keys) != (kind == storeurl.LICENSE):
+            raise ValueError(
+                "a license is trusted by the keys that license_keys names"
+                if kind == storeurl.LICENSE
+                else f"license_keys is for a license, and store is {kind}://: leave it out"
+            )
+
     @property
-    def store_path(self) -> Path:
-        """The store's file."""
-        return Path(self.store.removeprefix("sqlite:///"))
+    def store_kind(self) -> str:
+        """What entitlements come from: storeurl.SQLITE, POSTGRESQL, DESKGATE or LICENSE."""
+        return storeurl.kind_of(self.store)
+
+    @property
+    def store_name(self) -> str:
+        """The store for people to read: without a password."""
+        return storeurl.shown(self.store)
+
+    @property
+    def written_store(self) -> str | None:
+        """The store that is written to from here, as the store's library opens it: a path or a postgresql:// URL. None:
+        feed servers stand before it.
+        """
+        if self.store_kind == storeurl.DESKGATE:
+            return None
+        if self.store_kind == storeurl.LICENSE:
+            return str(self.usage_store)
+        return self.store if self.store_kind == storeurl.POSTGRESQL else storeurl.path_of(self.store)
+
+    @property
+    def usage_store(self) -> Path:
+        """Where what exists is kept under a license."""
+        return self.state_dir / USAGE
+
+    @property
+    def source_options(self) -> SourceOptions:
+        """What it takes to follow the store."""
+        return SourceOptions(
+            interval=self.store_poll_seconds,
+            token=self.store_token.get_secret_value(),
+            token_file=self.store_token_file,
+            ca=self.store_ca,
+            cert=self.store_cert,
+            key=self.store_key,
+            keepalive=self.feed_keepalive_seconds,
+            only=self.only_tenants,
+            instance=platform.node(),
+            license_keys=self.license_keys,
+            usage_store=self.usage_store,
+        )
 
     @property
     def socket_mode(self) -> int:
@@ -237,6 +331,8 @@ class Settings(BaseModel):
 
 
 KEYS: Final = tuple(Settings.model_fields)
+FLAGS: Final = tuple(key for key in KEYS if key not in SECRET)
+"""What can be given as a flag, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +424,7 @@ def _said(error: Any) -> str:
 
 
 def _from_flags(flags: Mapping[str, str | None]) -> Iterator[_Given]:
-    candidates = tuple(map(flag_of, KEYS))
+    candidates = tuple(map(flag_of, FLAGS))
     for key, value in flags.items():
         if value is not None:
             yield _Given(key, value, flag_of(key), candidates)

@@ -71,7 +71,7 @@ class Telling:
     def _store(self) -> StoreStatus:
         applier = self._sidecar.applier
         return StoreStatus(
-            source=self._sidecar.settings.store,
+            source=self._sidecar.settings.store_name,
             store_id=applier.held.store_id if applier.held else "",
             revision=applier.revision,
             last_contact_at=_shown(applier.last_contact),

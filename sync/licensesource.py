@@ -32,8 +32,6 @@ from sync.store.errors import (
 from sync.transfer.drafts import CannotWrite
 from sync.usagestore import UsageLook, UsageStore
 
-USAGE_STORE: Final = "usage.db"
-"""Its name in a state directory."""
 KEPT: Final = "license.jwt"
 """Beside it, the license that is in use."""
 KINDS: Final[dict[type[StoreError], FailureKind]] = {

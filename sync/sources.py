@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from sidecar.core.errors import DeskgateError
@@ -96,10 +95,6 @@ class SyncFailed(DeskgateError):
         self.problem = problem
 
 
-class UnknownSource(DeskgateError):
-    """A store's URL that this version cannot follow."""
-
-
 class Sink(Protocol):
     """Who takes updates in. All calls come from the one thread that follows."""
 
@@ -138,19 +133,3 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go of everything that is open. From the thread that made the steps."""
-
-
-def open_source(url: str, *, interval: float = 0.025) -> Source:
-    """The source that a store's URL names, looked at every `interval` seconds. Nothing is opened yet.
-
-    `sqlite:///relative/path` or `sqlite:////absolute/path`. Raises UnknownSource.
-    """
-    scheme, found, _ = url.partition("://")
-    path = url.removeprefix("sqlite:///")
-    if not found or scheme != "sqlite":
-        raise UnknownSource(f"{url!r} is not a store that this version can follow: sqlite:///PATH is needed")
-    if path == url or not path:
-        raise UnknownSource(f"{url!r} names no file: write sqlite:///relative/path or sqlite:////absolute/path")
-    from sync.sqlitefile import SqliteSource
-
-    return SqliteSource(Path(path), interval=interval)

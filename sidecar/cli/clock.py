@@ -91,8 +91,10 @@ def _audit(settings: Settings, done: Settlement) -> str:
     from sync.store.db import open_store
 
     told = ({"now": format_instant(instant)} for instant in (done.before, done.after))
+    if settings.written_store is None:
+        return f"the store behind {settings.store_name} takes no entries over a feed"
     try:
-        with open_store(settings.store_path).writing(By(operator=f"local:{done.by}", at=done.after)) as writing:
+        with open_store(settings.written_store).writing(By(operator=f"local:{done.by}", at=done.after)) as writing:
             writing.audit("clock.settle", f"sidecar:{platform.node()}", before=next(told), after=next(told))
     except DeskgateError as e:
         return str(e)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from sidecar.settings import KEYS, Loaded, Settings, flag_of, load
+from sidecar.settings import FLAGS, Loaded, Settings, flag_of, load
 
 T = TypeVar("T")
 CONFIG = Annotated[
@@ -50,7 +50,7 @@ def _loaded(config: CONFIG = None, **flags: str | None) -> Loaded:
 def _with_flags() -> Callable[..., Loaded]:
     build = partial(_loaded)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    flags = [inspect.Parameter(key, keyword, default=None, annotation=_flag(key)) for key in KEYS]
+    flags = [inspect.Parameter(key, keyword, default=None, annotation=_flag(key)) for key in FLAGS]
     config = inspect.Parameter("config", keyword, default=None, annotation=CONFIG)
     build.__signature__ = inspect.Signature([config, *flags])  # type: ignore[attr-defined]
     return build

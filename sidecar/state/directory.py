@@ -14,6 +14,8 @@ from sidecar.core.errors import DeskgateError
 LOCK: Final = "lock"
 COPY: Final = "entitlements.db"
 CLOCK: Final = "clock"
+USAGE: Final = "usage.db"
+"""Where what exists is kept under a signed license."""
 
 
 class StateUnusable(DeskgateError):

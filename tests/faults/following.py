@@ -23,7 +23,7 @@ from sidecar.state.copyfile import read_stamp
 from sidecar.state.directory import StateDirectory
 from sidecar.state.localcopy import LocalCopy
 from sync.follower import Follower
-from sync.sources import open_source
+from sync.opening import open_source
 from tests.fakes import FakeStore, commit, record
 
 TENANTS = 4_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.address import Address
-from sidecar.settings import KEYS, Loaded, Settings, SettingsError, flag_of, load
+from sidecar.settings import FLAGS, KEYS, Loaded, Settings, SettingsError, flag_of, load
 
 
 def given(text: str | None = None, *, path: Path | None = None, suffix: str = ".yaml", **variables: str) -> Loaded:
@@ -17,6 +17,11 @@ def given(text: str | None = None, *, path: Path | None = None, suffix: str = ".
         file = path / f"deskgate{suffix}"
         file.write_text(text, encoding="utf-8")
     return load(flags={}, environ=variables, config=file)
+
+
+def told(**variables: str) -> Settings:
+    """What variables without their prefix make."""
+    return load(flags={}, environ={f"DESKGATE_{name}": value for name, value in variables.items()}).settings
 
 
 def refused(*args: str, path: Path | None = None, suffix: str = ".yaml", **variables: str) -> str:
@@ -59,7 +64,7 @@ def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> Non
 def test_both_kinds_of_file_say_the_same(tmp_path: Path, suffix: str, text: str) -> None:
     settings = given(text, path=tmp_path, suffix=suffix).settings
     assert settings.store == "sqlite:///a.db"
-    assert settings.store_path == Path("a.db")
+    assert settings.written_store == "a.db"
     assert settings.policies == (Path("p"), Path("q"))
     assert settings.grpc_socket == Path("run/d.sock")
     assert settings.http_address is None
@@ -141,18 +146,124 @@ def test_without_tcp_a_socket_is_needed() -> None:
     assert settings.grpc_address is None
 
 
+# Where entitlements come from
+
+PASSWORD = "s3cret%40pw"  # as a URL says s3cret@pw
+DATABASE = f"postgresql://ann:{PASSWORD}@db.example:5433/desk?sslmode=verify-full&sslrootcert=/ca.pem"
+
+
 @pytest.mark.parametrize(
-    ("store", "path"),
-    [("x.db", "x.db"), ("/v/x.db", "/v/x.db"), ("sqlite:///x.db", "x.db"), ("sqlite:////v/x", "/v/x")],
+    ("store", "kind", "written"),
+    [
+        ("x.db", "sqlite", "x.db"),
+        ("/v/x.db", "sqlite", "/v/x.db"),
+        ("sqlite:///x.db", "sqlite", "x.db"),
+        ("sqlite:////v/x", "sqlite", "/v/x"),
+        (DATABASE, "postgresql", DATABASE),
+        ("postgres://db/x", "postgresql", "postgresql://db/x"),
+        ("postgresql+psycopg://db/x", "postgresql", "postgresql://db/x"),
+        ("postgresql://%2Frun%2Fpg/x", "postgresql", "postgresql://%2Frun%2Fpg/x"),
+        ("postgresql://[::1]:5432,db2/x", "postgresql", "postgresql://[::1]:5432,db2/x"),
+        ("deskgate://feed:9292", "deskgate", None),
+        ("deskgate://feed-0:9292,feed-1:9292", "deskgate", None),
+    ],
 )
-def test_a_store_is_a_url_or_a_path(store: str, path: str) -> None:
-    assert given(DESKGATE_STORE=store).settings.store_path == Path(path)
+def test_a_store_is_a_url_or_a_path(store: str, kind: str, written: str | None) -> None:
+    settings = given(DESKGATE_STORE=store).settings
+    assert (settings.store_kind, settings.written_store) == (kind, written)
+
+
+def test_under_a_license_usage_is_written_in_the_state_directory() -> None:
+    settings = told(STORE="license:////etc/l.jwt", LICENSE_KEYS="/etc/keys.json", STATE_DIR="/var/s")
+    assert (settings.store_kind, settings.written_store) == ("license", "/var/s/usage.db")
+    assert settings.source_options.license_keys == Path("/etc/keys.json")
+    assert settings.source_options.usage_store == Path("/var/s/usage.db")
+
+
+def test_what_lets_us_in_at_a_feed(tmp_path: Path) -> None:
+    text = (
+        "store: deskgate://feed:9292\nstore_token_file: t\nstore_ca: ca\nstore_cert: c\nstore_key: k\n"
+        "only_tenants: [acme, hooli]\nfeed_keepalive_seconds: 7\n"
+    )
+    options = given(text, path=tmp_path).settings.source_options
+    assert (options.token_file, options.ca, options.cert, options.key) == (Path("t"), Path("ca"), Path("c"), Path("k"))
+    assert (options.only, options.keepalive) == (("acme", "hooli"), 7.0)
+    assert given(DESKGATE_STORE="deskgate://f:1", DESKGATE_ONLY_TENANTS="a, b").settings.only_tenants == ("a", "b")
+    assert given(DESKGATE_STORE_CA="", DESKGATE_ONLY_TENANTS="").settings == Settings()
+
+
+FEED = {"STORE": "deskgate://feed:9292"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"STORE_TOKEN": "t"}, "store_token is for feed servers, and store is sqlite://"),
+        ({"STORE_TOKEN_FILE": "t"}, "store_token_file is for feed servers"),
+        ({"ONLY_TENANTS": "a"}, "only_tenants is for feed servers"),
+        ({"STORE": "postgresql://db/x", "STORE_CA": "ca"}, "goes into its URL"),
+        ({"STORE": "postgresql://db/x", "ONLY_TENANTS": "a"}, "followed as a whole"),
+        (FEED | {"STORE_TOKEN": "t", "STORE_TOKEN_FILE": "t"}, "both given"),
+        (FEED | {"STORE_CERT": "c"}, "store_cert and store_key go together"),
+        (FEED | {"STORE_KEY": "k"}, "store_cert and store_key go together"),
+        (FEED | {"LICENSE_KEYS": "k"}, "license_keys is for a license"),
+        ({"STORE": "license:///l"}, "trusted by the keys that license_keys names"),
+        ({"STORE": "license:///l", "LICENSE_KEYS": "k", "STORE_TOKEN": "t"}, "store_token is for feed servers"),
+    ],
+)
+def test_what_does_not_go_with_the_store_is_refused(variables: dict[str, str], why: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        told(**variables)
+    assert why in str(caught.value)
+
+
+def test_neither_passwords_nor_tokens_are_ever_shown() -> None:
+    database, feed = told(STORE=DATABASE), told(**FEED, STORE_TOKEN="t0ken")
+    for shown in (repr(database), str(database), database.model_dump_json(), database.store_name):
+        assert "s3cret" not in shown
+    for shown in (repr(feed), str(feed), feed.model_dump_json(), repr(feed.source_options)):
+        assert "t0ken" not in shown
+    assert database.store_name == database.model_dump(mode="json")["store"] == "postgresql://ann@db.example:5433/desk"
+    assert feed.source_options.token == "t0ken"
+
+
+def test_the_digest_does_not_tell_a_password_or_a_token_either() -> None:
+    assert told(STORE=DATABASE).digest == told(STORE=DATABASE.replace(PASSWORD, "other")).digest
+    assert told(**FEED, STORE_TOKEN="a").digest == told(**FEED, STORE_TOKEN="b").digest
+    assert told(**FEED, STORE_TOKEN="a").digest != told(**FEED).digest
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3cret@pw@db/x",
+        "postgresql://ann:s3cret/pw@db/x",
+        "postgresql://ann:s3cret#pw@db/x",
+        "postgresql://ann:s3:cret@db/x",
+        "postgresql://ann:s3cret@db:port/x",
+        "deskgate://s3cret@feed:1",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_told_without_what_it_may_hide(url: str) -> None:
+    said = refused(DESKGATE_STORE=url)
+    assert "cret" not in said
+    assert "write postgresql://" in said or "store_token_file" in said
+
+
+def test_a_token_is_no_flag_which_others_could_see() -> None:
+    assert "store_token" not in FLAGS
+    assert "store_token_file" in FLAGS
 
 
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("STORE", "postgresql://db/x", "not a store that this version knows"),
+        ("STORE", "mysql://db/x", "not a store that this version knows"),
+        ("STORE", "deskgate://feed", "host:port"),
+        ("STORE", "deskgate://", "host:port"),
+        ("STORE", "license://x", "license:///relative"),
+        ("STORE", "license:///", "missing"),
+        ("FEED_KEEPALIVE_SECONDS", "0", "greater than or equal to 1"),
         ("STORE", "sqlite://x.db", "sqlite:///relative"),
         ("STORE", "sqlite:///", "missing"),
         ("STATE_DIR", "a\0b", "NUL"),

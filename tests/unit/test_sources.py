@@ -27,8 +27,9 @@ from sidecar.state.clockfile import ClockFile
 from sidecar.state.copyfile import CopyKind
 from sidecar.state.localcopy import LocalCopy
 from sync.follower import Follower
+from sync.opening import SourceOptions, UnknownSource, open_source
 from sync.pace import SLOWEST, Steady
-from sync.sources import FailureKind, Position, Sink, SyncFailed, UnknownSource, Update, open_source
+from sync.sources import FailureKind, Position, Sink, SyncFailed, Update
 from sync.sqlitefile import KNOWN_SCHEMA, SqliteSource
 from tests.fakes import FakeStore, FakeWorld, Hands, digest_of, record
 from tests.serving import wait_for
@@ -800,7 +801,7 @@ def test_a_follower_that_was_never_started_can_be_stopped(following: Following) 
 
 def test_what_another_thread_commits_arrives_and_stopping_is_prompt(tmp_path: Path) -> None:
     following = Following(tmp_path)
-    source = open_source(f"sqlite:///{following.path}", interval=0.005)
+    source = open_source(f"sqlite:///{following.path}", SourceOptions(interval=0.005))
     follower = Follower(source, following.sink)
     follower.start()
     for revision in range(1, 21):
@@ -836,7 +837,7 @@ def test_stopping_breaks_a_snapshot_off_and_leaves_nothing_of_it(following: Foll
 
 @pytest.mark.parametrize("url", ["sqlite:///var/store.db", "sqlite:////var/store.db", "sqlite:///a b%20?c#d"])
 def test_a_stores_url_names_its_file(url: str) -> None:
-    source = open_source(url, interval=0.5)
+    source = open_source(url, SourceOptions(interval=0.5))
     assert isinstance(source, SqliteSource)
     assert source._path == Path(url.removeprefix("sqlite:///"))
     assert source.pace.interval == 0.5
