@@ -23,21 +23,22 @@ class Adjustment:
     seats: tuple[tuple[str, bool], ...] | None = None
 
 
-class Adjusted(Protocol):
-    """What the store holds after an adjustment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """What the store holds after an adjustment; or, `queued`, that it will be made later."""
 
-    @property
-    def units(self) -> int: ...
-    @property
-    def seats(self) -> Sequence[str]: ...
-    @property
-    def revision(self) -> int: ...
+    units: int = 0
+    seats: Sequence[str] = ()
+    revision: int = 0
+    queued: bool = False
 
 
 class UsageWriter(Protocol):
-    """Where usage is stated: durable before it returns. Raises CannotAnswer."""
+    """Where usage is stated: durable before it returns."""
 
-    def __call__(self, adjustment: Adjustment) -> Adjusted: ...
+    def __call__(self, adjustment: Adjustment, patience: float) -> Adjusted:
+        """States it, waiting `patience` seconds for an answer where it may also be queued. Raises CannotAnswer, or
+        InvalidRequest naming the field."""
 
 
 def read_adjustment(message: pb.AdjustUsageRequest) -> Adjustment:

@@ -32,9 +32,9 @@ from sidecar.state.world import World, Worlds
 
 SERVICE: Final = "desking.entitlements.v1.AuthorizationService"
 LONGEST_WAIT: Final = 2.0
-"""Seconds that a question may wait for its min_revision."""
+"""Seconds that a question may wait for its min_revision, and a statement of usage for a store over a network."""
 MARGIN: Final = 0.05
-"""Seconds before the caller's deadline at which waiting ends, so that the denial still arrives."""
+"""Seconds before the caller's deadline at which waiting ends, so that the answer still arrives."""
 log: Final = structlog.get_logger(__name__)
 
 
@@ -170,8 +170,11 @@ class Service:
         )
 
     def _adjust_usage(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
-        done = self._adjust(read_adjustment(read_message(pb.AdjustUsageRequest, request, CHECK_BYTES)))
-        return pb.AdjustUsageResponse(units=done.units, seats=done.seats, revision=done.revision).SerializeToString()
+        adjustment = read_adjustment(read_message(pb.AdjustUsageRequest, request, CHECK_BYTES))
+        done = self._adjust(adjustment, _patience(remaining))
+        return pb.AdjustUsageResponse(
+            units=done.units, seats=done.seats, revision=done.revision, queued=done.queued
+        ).SerializeToString()
 
     def _stamp(self, world: World, as_of: Instant) -> bytes:
         return self._stamps.moment(world.revision, as_of) + self._stamps.next_id()
@@ -194,10 +197,14 @@ class Service:
         if not self._waiting.acquire(blocking=False):
             raise CannotAnswer(Code.RESOURCE_EXHAUSTED, "too many calls are waiting for a min_revision")
         try:
-            timeout = LONGEST_WAIT if remaining is None else min(LONGEST_WAIT, remaining - MARGIN)
-            return self._worlds.wait_for(min_revision, max(0.0, timeout))
+            return self._worlds.wait_for(min_revision, _patience(remaining))
         finally:
             self._waiting.release()
+
+
+def _patience(remaining: float | None) -> float:
+    """How many seconds a call may wait, given those to its deadline."""
+    return LONGEST_WAIT if remaining is None else max(0.0, min(LONGEST_WAIT, remaining - MARGIN))
 
 
 def _checked_size(item: pb.CheckRequest) -> int:

@@ -48,7 +48,7 @@ class Stage:
             now=lambda: self.now,
             freshness_of=self._freshness,
             metrics=self.metrics,
-            adjust=lambda adjustment: self.adjust(adjustment),
+            adjust=lambda adjustment, patience: self.adjust(adjustment),
             max_waiting=self.max_waiting,
             instance="test",
         )

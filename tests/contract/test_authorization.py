@@ -9,7 +9,7 @@ import pytest
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.model import FOREVER, Freshness, Grant, Record, Seat, Usage
-from sidecar.serving.adjust import Adjustment
+from sidecar.serving.adjust import Adjusted, Adjustment
 from sidecar.serving.answers import CannotAnswer, Code
 from tests import bridge
 from tests.contract.conftest import NOW, Caller, Stage
@@ -328,8 +328,7 @@ def test_explain_an_unknown_tenant_and_bad_instants(stage: Stage, call: Caller) 
     assert (code, detail.split(":")[0]) == (Code.INVALID_ARGUMENT, "at")
 
 
-class _Adjusted:
-    units, seats, revision = 3, ("u1",), 12
+_Adjusted = Adjusted(units=3, seats=("u1",), revision=12)
 
 
 def adjustment(**change: Any) -> pb.AdjustUsageRequest:

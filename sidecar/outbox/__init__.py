@@ -1,0 +1,1 @@
+"""Statements of usage on their way to a store over a network: kept on disk until the store has them."""

@@ -1,0 +1,124 @@
+"""Where statements of usage go from the outbox: to a feed, or to a store that this sidecar reaches by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
+from sidecar.core.errors import DeskgateError, InvalidRequest
+from sidecar.core.model import Instant
+from sidecar.serving.adjust import Adjusted, read_adjustment
+from sidecar.usagewriter import BUSY_TIMEOUT, change_of
+
+if TYPE_CHECKING:
+    from sync.feed.calls import FeedCalls
+    from sync.store.db import Store
+
+INVALID: Final = "INVALID"
+DENIED: Final = "DENIED"
+"""Codes of refusals that are not the store's own: the statement makes no sense; the feed does not take it from us."""
+
+
+class Unreachable(DeskgateError):
+    """Nobody takes statements now. Whether this one was taken is not known."""
+
+
+class Stuck(DeskgateError):
+    """This statement is not taken now, though others may well be."""
+
+
+class Refusal(DeskgateError):
+    """The store will not take this statement. `code` is its own, or INVALID, or DENIED."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Forward(Protocol):
+    """Sends statements. Sending one again comes to the same: each carries an idempotency key."""
+
+    def __call__(self, request: bytes, timeout: float) -> Adjusted:
+        """Sends a serialized AdjustUsageRequest; durable in the store when it returns. `timeout`: seconds.
+
+        Raises Unreachable, Stuck or Refusal.
+        """
+
+    def close(self) -> None:
+        """Ends what is under way, and every later call, with Unreachable."""
+
+
+class FeedForward:
+    """To a feed server."""
+
+    def __init__(self, calls: FeedCalls) -> None:
+        self._calls: Final = calls
+
+    def __call__(self, request: bytes, timeout: float) -> Adjusted:
+        """See Forward."""
+        from sync.feed.calls import FeedDenied, FeedFailed, FeedRefused, FeedUnreachable
+
+        try:
+            done = self._calls.adjust(pb.AdjustUsageRequest.FromString(request), timeout)
+        except FeedFailed as e:
+            raise Stuck(e.problem) from e
+        except FeedUnreachable as e:
+            raise Unreachable(e.problem) from e
+        except FeedRefused as e:
+            raise Refusal(e.code, e.problem) from e
+        except FeedDenied as e:
+            if e.known:
+                raise Refusal(DENIED, e.problem) from e
+            raise Unreachable(e.problem) from e
+        return Adjusted(units=done.units, seats=tuple(done.seats), revision=done.revision)
+
+    def close(self) -> None:
+        """See Forward."""
+        self._calls.close()
+
+
+class StoreForward:
+    """To a store at a URL, whose own timeouts hold. Its library is imported when the first statement comes."""
+
+    def __init__(self, url: str, now: Callable[[], Instant], *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self._url: Final = url
+        self._now: Final = now
+        self._busy_timeout: Final = busy_timeout
+        self._lock: Final = threading.Lock()
+        self._store: Store | None = None
+
+    def __call__(self, request: bytes, timeout: float) -> Adjusted:
+        """See Forward."""
+        from sync.store.errors import Refused, StoreError
+        from sync.store.usage import adjust_usage
+
+        try:
+            adjustment = read_adjustment(pb.AdjustUsageRequest.FromString(request))
+            done = adjust_usage(
+                self._opened(),
+                adjustment.tenant_id,
+                adjustment.key,
+                change_of(adjustment),
+                idempotency_key=adjustment.idempotency_key,
+                now=self._now(),
+            )
+        except Refused as e:
+            raise Refusal(e.code, e.advice) from e
+        except InvalidRequest as e:
+            raise Refusal(INVALID, str(e)) from e
+        except StoreError as e:
+            raise Unreachable(str(e)) from e
+        return Adjusted(units=done.units, seats=done.seats, revision=done.revision)
+
+    def close(self) -> None:
+        """See Forward: a store's call ends by itself."""
+
+    def _opened(self) -> Store:
+        from sync.store.db import open_store
+
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self._url, busy_timeout=self._busy_timeout)
+            return self._store
