@@ -10,18 +10,25 @@ from typing import Final
 from sync.license import LARGEST, License, verify
 from sync.licenseerrors import ASK, Fault, LicenseError
 from sync.licensekeys import load_public
+from sync.transfer.drafts import draft
 
 Sight = tuple[int, ...] | None
 """What tells one state of a file from another; None: there is none, or it cannot be seen."""
 
 
 class LicenseFile:
-    """A license where people put it, by whatever means: another one is a renewal."""
+    """A license where people put it, by whatever means: another one is a renewal.
 
-    def __init__(self, path: Path, keys: Path) -> None:
+    The one in use is kept beside the usage store too, so that usage goes on being counted under it when its file has
+    become unusable and the sidecar was started again.
+    """
+
+    def __init__(self, path: Path, keys: Path, kept: Path) -> None:
         self.path: Final = path
         self._keys: Final = keys
+        self._kept: Final = kept
         self._seen: tuple[Sight, Sight] | None = None
+        self._text = b""
         self._found: License | LicenseError | None = None
 
     def read(self) -> License:
@@ -33,9 +40,23 @@ class LicenseFile:
             raise LicenseError(self._found.code, self._found.advice)
         return self._found
 
+    def kept(self) -> License | None:
+        """The license that was in use last; None: none that can be used."""
+        try:
+            return verify(read_text(self._kept), load_public(self._keys))
+        except LicenseError:
+            return None
+
+    def keep(self, license_: License) -> None:
+        """Keeps the license that was read last, if it is this one and another is kept. Raises CannotWrite."""
+        if license_ == self._found and self.kept() != license_:
+            with draft(self._kept) as file:
+                file.write(self._text.decode("ascii"))
+
     def _verified(self) -> License | LicenseError:
         try:
-            return verify(read_text(self.path), load_public(self._keys))
+            self._text = read_text(self.path)
+            return verify(self._text, load_public(self._keys))
         except LicenseError as e:
             return e
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, insert, select
@@ -22,31 +22,37 @@ from sync.license import License, older, other_license
 from sync.licensed import SHIFT, Existing, SeatRow
 from sync.store import lineage, schema
 from sync.store.audit import By
-from sync.store.db import open_store
+from sync.store.db import Store, open_store
 from sync.store.errors import StoreTooOld
 from sync.store.tenants import NewTenant, create_tenants
 
-if TYPE_CHECKING:
-    from sync.store.db import Store
-
 OPERATOR: Final = "license"
 """Who, in the audit trail, adds the tenants that a license brings."""
-CHUNK: Final = 500
-"""Tenants that one query names."""
 
 L: Final = schema.issued_license
 T: Final = schema.tenant
 
 
-def visible_at(store: Store, revision: int) -> int:
+class VisibleAt:
     """The revision of answers in which a usage store's revision can be seen; asked for once that is committed.
 
     A license is put on record before what exists is looked at for it: so an answer by the serial read here, or by a
-    later one, has seen it. Raises StoreError.
+    later one, has seen it.
     """
-    with store.reading() as conn:
-        last = _last(conn)
-    return (0 if last is None else last[1]) << SHIFT | revision
+
+    def __init__(self, path: Path, *, busy_timeout: float = 2.0) -> None:
+        """Nothing is opened yet."""
+        self._path: Final = path
+        self._busy_timeout: Final = busy_timeout
+        self._store: Store | None = None
+
+    def __call__(self, revision: int) -> int:
+        """From any thread. Raises StoreError."""
+        if self._store is None:
+            self._store = open_store(self._path, busy_timeout=self._busy_timeout)
+        with self._store.reading() as conn:
+            last = _last(conn)
+        return (0 if last is None else last[1]) << SHIFT | revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
