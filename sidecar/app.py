@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from types import FrameType
 from typing import Final, NoReturn
@@ -33,6 +33,7 @@ from sidecar.state.world import Worlds
 from sidecar.telling import Telling
 from sidecar.usagewriter import StoreUsageWriter
 from sidecar.version import VERSION
+from sync import storeurl
 from sync.follower import Follower
 from sync.opening import open_source
 from sync.sources import Change, FailureKind
@@ -95,7 +96,9 @@ class Sidecar:
             now=self.clock.now,
             freshness_of=self.applier.freshness_of,
             metrics=self.metrics,
-            adjust=StoreUsageWriter(settings.written_store or "", self.clock.now, self._unfollowed),
+            adjust=StoreUsageWriter(
+                settings.written_store or "", self.clock.now, self._unfollowed, _revisions_of_answers(settings)
+            ),
             max_waiting=settings.max_waiting,
             instance=secrets.token_hex(4),
         )
@@ -207,6 +210,15 @@ def run(settings: Settings) -> None:
     sidecar.stop()
     if sidecar.front.in_flight:
         _leave()
+
+
+def _revisions_of_answers(settings: Settings) -> Callable[[int], int]:
+    """What makes a revision of the store that is written to one of answers."""
+    if settings.store_kind != storeurl.LICENSE:
+        return int
+    from sync.usagestore import VisibleAt
+
+    return VisibleAt(settings.usage_store)
 
 
 def _leave() -> NoReturn:

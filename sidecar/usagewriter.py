@@ -65,11 +65,12 @@ class StoreUsageWriter:
                 idempotency_key=adjustment.idempotency_key,
                 now=self._now(),
             )
+            revision = self._map_revision(done.revision)
         except Refused as e:
             raise refused(e.code, str(e)) from e
         except StoreError as e:
             raise CannotAnswer(Code.UNAVAILABLE, f"the store cannot take this now: {e}") from e
-        return Adjusted(units=done.units, seats=done.seats, revision=self._map_revision(done.revision))
+        return Adjusted(units=done.units, seats=done.seats, revision=revision)
 
     def _opened(self) -> Store:
         from sync.store.db import open_store

@@ -124,8 +124,9 @@ class LicenseSource:
             _refuse_held(new, held)
             if not self._usage.there:
                 raise SyncFailed(FailureKind.HISTORY_WENT_BACK, self._lost())
-        if self._used is not None:
-            refuse_followed(found, self._used.license)
+        before = self._used.license if self._used is not None else self._file.kept()
+        if before is not None:
+            refuse_followed(found, before)
         self._usage.accept(found)
         self._used = new
         self._seen = self._marks = None
