@@ -14,7 +14,7 @@ import structlog
 from sidecar._gen.desking.entitlements.v1 import feed_pb2 as pb
 from sync.feed.backoff import Backoff
 from sync.feed.channel import CODE, SERVICE, FeedTarget, open_channel
-from sync.feed.protocol import Begin, Contact, Event, Heartbeat, More, OutOfTouch, Watcher
+from sync.feed.protocol import Action, Begin, Contact, Heartbeat, More, OutOfTouch, Watcher
 from sync.feed.wire import position_message, read_event
 from sync.sources import Change, FailureKind, Position, Sink, SyncFailed, Update
 
@@ -25,8 +25,8 @@ MISSED: Final = 3
 WATCH_EVERY: Final = 0.25
 PROMPT: Final = 0.5
 """Seconds that an instant of the store's clock may have waited here to be read, and still settle what `now` is."""
-EMPTY: Final = 0.001
-"""Seconds of waiting for an event, by which nothing can have been waiting for us."""
+EMPTY: Final = 0.05
+"""Seconds of waiting for an event, by which nothing can have been waiting for us, however busy the machine."""
 
 KINDS: Final = {
     grpc.StatusCode.UNAUTHENTICATED: FailureKind.DENIED,
@@ -84,7 +84,7 @@ class FeedSource:
             held, whole = sink.position(), sink.needs_snapshot()
             if self._call is None or (whole and not self._whole):
                 self._open(held, whole=whole or (self._first and bool(self._only)))
-            self._do(self._watcher.received(self._event()), sink)
+            self._do(self._received(), sink)
         except BaseException:
             self._drop()
             raise
@@ -117,16 +117,29 @@ class FeedSource:
         )
         self._call = watch(request, metadata=self._target.metadata)
         self._watcher.opened(held)
+        self._refuse_interrupted()  # the call may have begun too late for who interrupts to see it
         self._whole, self._first, self._patience = whole, False, FIRST_PATIENCE
+        self._empty_at = self._clock()
         if self._watchdog is None:
             self._watchdog = threading.Thread(target=self._watch, name="deskgate-feed-watchdog", daemon=True)
             self._watchdog.start()
 
-    def _event(self) -> Event:
+    def _received(self) -> Action:
+        """What the next event asks for. Raises SyncFailed."""
+        data = self._next()
+        try:
+            event = read_event(data)
+            if isinstance(event, Heartbeat):
+                self._patience = MISSED * event.interval
+            return self._watcher.received(event)
+        except SyncFailed as e:
+            raise SyncFailed(e.kind, f"the feed server {self._address}: {e.problem}") from e
+
+    def _next(self) -> bytes:
         began = self._clock()
         self._silent, self._waits_until = False, began + self._patience
         try:
-            data = next(self._call)
+            data: bytes = next(self._call)
         except StopIteration:
             raise SyncFailed(FailureKind.UNREACHABLE, f"the feed server {self._address} ended the feed") from None
         except grpc.RpcError as e:
@@ -136,12 +149,9 @@ class FeedSource:
         if self._clock() - began > EMPTY:
             self._empty_at = self._clock()
         self._refuse_interrupted()
-        event = read_event(data)
-        if isinstance(event, Heartbeat):
-            self._patience = MISSED * event.interval
-        return event
+        return data
 
-    def _do(self, action: object, sink: Sink) -> None:
+    def _do(self, action: Action, sink: Sink) -> None:
         match action:
             case Begin():
                 update = Update(
@@ -168,7 +178,7 @@ class FeedSource:
         yield from begun.changes
         last = begun.last
         while not last:
-            action = self._watcher.received(self._event())
+            action = self._received()
             if isinstance(action, More):
                 yield from action.changes
                 last = action.last

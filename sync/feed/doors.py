@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection
@@ -17,6 +18,15 @@ HEADER: Final = "authorization"
 LONGEST: Final = 512
 """Characters of a token that are looked at."""
 COMMON_NAME: Final = "x509_common_name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """Who calls: a sidecar, let in by its token or, without one, by the name on its certificate."""
+
+    sidecar: Operator
+    token: str = field(repr=False)
+    name: str
 
 
 def token_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
@@ -37,6 +47,8 @@ def common_name(auth: Mapping[str, Iterable[bytes]]) -> str:
 
 def on_record(store: Store, token: str, name: str) -> Operator:
     """The sidecar of a token, or of a certificate's name, as the store has it now. Raises NotLetIn, StoreError."""
+    if not token and not name:
+        raise NotLetIn(f"this call shows no token: the metadata `{HEADER}: Bearer TOKEN` is needed, or a certificate")
     with store.reading() as conn:
         found = authenticate(conn, token) if token else _named(conn, name)
     if found is None or found.disabled_at is not None:
@@ -48,7 +60,7 @@ def on_record(store: Store, token: str, name: str) -> Operator:
 
 def _named(conn: Connection, name: str) -> Operator | None:
     try:
-        return get_operator(conn, name) if name else None
+        return get_operator(conn, name)
     except Refused:
         return None
 

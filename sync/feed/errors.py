@@ -37,6 +37,7 @@ STATUS: Final = (
     (StoreError, grpc.StatusCode.UNAVAILABLE, "STORE"),
     (Stopping, grpc.StatusCode.UNAVAILABLE, "STOPPING"),
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE"),
+    (OSError, grpc.StatusCode.UNAVAILABLE, "DISK"),
 )
 REFUSALS: Final = {
     "UNKNOWN_TENANT": grpc.StatusCode.NOT_FOUND,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from sidecar.core.model import SECOND, Instant
 from sync.feed.bell import Bell
 from sync.feed.reading import changes_since, look
-from sync.feed.window import Delta
+from sync.feed.window import Delta, weight
 from sync.feed.wire import batch_bytes
-from sync.history import Head, Way, way
+from sync.history import Way, way
 from sync.sources import Change, Position, SyncFailed
 from sync.store.db import Store
 from sync.store.errors import StoreError
@@ -27,9 +28,8 @@ LOOK_EVERY: Final = 1.0
 AFTER_TROUBLE: Final = 0.5
 DOORS_EVERY: Final = 5.0
 """Seconds between two readings of who may follow: so long a token that is void may still do."""
-MOST_ROWS: Final = 2_000
 MOST_BYTES: Final = 1024 * 1024
-"""Of a delta that all watchers share: what changed more goes to each from the store."""
+"""Of the changes in a delta: who is behind by more is sent the whole store, from the file that all share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,16 @@ class Seen:
     at: float
     """Seconds, time asleep counted."""
     delta: Delta | None = None
-    anew: bool = False
-    """The history that was followed so far is not the store's any more."""
+    broken: str = ""
+    """Why this is not a later state of what was found before; "": it is, or nothing was."""
 
 
-Doors = Mapping[str, Operator]
-"""The sidecars that are let in, by their token's digest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The sidecars that are let in, by their token's digest, as the store had it at `at` or later."""
+
+    at: float = float("-inf")
+    by_token: Mapping[str, Operator] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def elapsed() -> float:
@@ -72,7 +76,7 @@ class Eye:
         self._on_seen: Final = on_seen
         self._on_trouble: Final = on_trouble
         self._on_doors: Final = on_doors
-        self._held: Position | None = None
+        self._last: Seen | None = None
         self._doors_at = float("-inf")
         self._stopping: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="deskgate-eye", daemon=True)
@@ -90,58 +94,59 @@ class Eye:
             self._thread.join()
         self._bell.close()
 
-    @property
-    def alive(self) -> bool:
-        """Whether it looks."""
-        return self._thread.is_alive()
-
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self.look():
+            try:
+                self._look()
                 self._bell.wait(LOOK_EVERY)
-            else:
+            except Exception as e:  # whatever it is, it must go on looking
+                self._tell(e)
                 self._stopping.wait(AFTER_TROUBLE)
 
-    def look(self) -> bool:
-        """Looks once. Never raises: what fails is told."""
-        try:
-            self._on_seen(self._seen())
-        except StoreError as e:
-            self._on_trouble(str(e))
-            return False
-        except Exception as e:
-            self._log.exception("looking at the store failed unexpectedly")
-            self._on_trouble(f"{type(e).__name__}: {e}")
-            return False
-        return True
+    def _tell(self, error: Exception) -> None:
+        if not isinstance(error, StoreError):
+            self._log.error("looking at the store failed unexpectedly", exc_info=error)
+        self._on_trouble(str(error) if isinstance(error, StoreError) else type(error).__name__)
 
-    def _seen(self) -> Seen:
+    def _look(self) -> None:
+        began = elapsed()
         with self._store.reading() as conn:
-            if elapsed() - self._doors_at >= DOORS_EVERY:
-                self._on_doors(sidecars(conn))
-                self._doors_at = elapsed()
-            seen, at, held = look(conn, self._held), elapsed(), self._held
-            found, anew = self._way(held, seen.head)
-            position = seen.head.position
-            delta = None
-            if found is Way.BY_CHANGES and held is not None:
-                changes = tuple(islice(changes_since(conn, held.revision), MOST_ROWS + 1))
-                if len(changes) <= MOST_ROWS:
-                    delta = delta_of(held, position, changes, at)
-        self._held = position
-        return Seen(position=position, instant=seen.instant, at=at, delta=delta, anew=anew)
+            if began - self._doors_at >= DOORS_EVERY:
+                self._on_doors(Doors(at=began, by_token=sidecars(conn)))
+                self._doors_at = began
+            self._last = self._seen(conn, self._last)
+        self._on_seen(self._last)
 
-    def _way(self, held: Position | None, head: Head) -> tuple[Way, bool]:
-        try:
-            return way(held, head, whole=False, name=self._store.name), False
-        except SyncFailed:
-            return Way.WHOLE, True
+    def _seen(self, conn: Connection, last: Seen | None) -> Seen:
+        held = last.position if last else None
+        seen, at = look(conn, held), elapsed()
+        position, delta, broken = seen.head.position, None, ""
+        if last is not None:
+            try:
+                found = way(held, seen.head, whole=False, name=self._store.name)
+            except SyncFailed as e:
+                found, broken = Way.WHOLE, e.problem
+            if found is Way.BY_CHANGES:
+                delta = delta_of(conn, last.position, position, left_at=last.at)
+            elif last.position.revision < seen.head.restored:
+                broken = "an operator said that its present state is meant"
+        return Seen(position=position, instant=seen.instant, at=at, delta=delta, broken=broken)
 
 
-def delta_of(since: Position, position: Position, changes: tuple[Change, ...], at: float) -> Delta | None:
-    """What leads from one position to the next for everyone; None where it is too much to be kept at hand."""
-    if sum(len(record or b"") for _, record in changes) > MOST_BYTES:
-        return None
+def delta_of(conn: Connection, since: Position, position: Position, *, left_at: float) -> Delta | None:
+    """What leads from one position to where this view of the store is; None: too much for one message."""
+    changes: list[Change] = []
+    size = 0
+    for change in changes_since(conn, since.revision):
+        changes.append(change)
+        size += weight(*change)
+        if size > MOST_BYTES:
+            return None
+    return delta_with(since, position, tuple(changes), left_at=left_at)
+
+
+def delta_with(since: Position, position: Position, changes: tuple[Change, ...], *, left_at: float) -> Delta:
+    """What leads from one position to a later one by these changes."""
     batch = batch_bytes(
         position=position,
         snapshot=False,
@@ -150,7 +155,7 @@ def delta_of(since: Position, position: Position, changes: tuple[Change, ...], a
         more=False,
         digest=position.mark,
     )
-    return Delta(since=since, position=position, changes=changes, batch=batch, read_at=at)
+    return Delta(since=since, position=position, changes=changes, batch=batch, left_at=left_at)
 
 
 def store_instant(seen: Seen, at: float) -> Instant:

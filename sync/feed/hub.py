@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from sidecar.core.model import Instant
+from sync.feed.errors import Stopping
 from sync.feed.eye import LOOK_EVERY, Doors, Seen, elapsed, store_instant
-from sync.feed.window import Delta, Next, Window, next_for
+from sync.feed.window import MOST_BYTES, Delta, Next, Window, next_for
 from sync.feed.wire import heartbeat_bytes
 from sync.sources import Position
 from sync.store.operators import Operator, token_digest
@@ -24,19 +24,20 @@ OUT_OF_TOUCH: Final = 5 * LOOK_EVERY
 class Hub:
     """The store's position, its latest changes, and whether it is in touch."""
 
-    def __init__(self, *, interval: float = INTERVAL) -> None:
+    def __init__(self, *, interval: float = INTERVAL, window_bytes: int = MOST_BYTES) -> None:
         self.interval: Final = interval
-        self.window: Final = Window()
+        self.window: Final = Window(window_bytes)
         self.seen: Seen | None = None
         """The last look that went well."""
         self.problem = "it was not looked at yet"
         """Why the store is out of touch; "": it is not."""
+        self.history = 0
+        """How often the store's history has changed, so that what was read before is of no use any more."""
         self.closing = False
-        self.doors_at = float("-inf")
-        """When it was last found out who may follow."""
-        self._by_token: Doors = {}
+        self.changed = asyncio.Event()
+        """Set when there is news, and then replaced: who takes it before looking misses none."""
+        self._doors = Doors()
         self._by_name: Mapping[str, Operator] = {}
-        self._changed = asyncio.Event()
         self._log: Final = structlog.get_logger(component="feed")
 
     @property
@@ -54,9 +55,10 @@ class Hub:
     def take(self, seen: Seen) -> None:
         """A look went well."""
         before = self.head
-        if seen.anew:
-            self._log.error("the store's history went back, or it is another one", position=seen.position)
+        if seen.broken:
+            self._log.error("the store has another history now", revision=seen.position.revision, problem=seen.broken)
             self.window.clear()
+            self.history += 1
         if seen.delta is not None:
             self.window.put(seen.delta)
         if self.problem:
@@ -73,15 +75,20 @@ class Hub:
 
     def doors(self, doors: Doors) -> None:
         """Who may follow."""
-        self.doors_at = elapsed()
-        self._by_token, self._by_name = doors, {operator.name: operator for operator in doors.values()}
+        before, self._doors = self._doors, doors
+        self._by_name = {operator.name: operator for operator in doors.by_token.values()}
+        if doors.by_token != before.by_token:
+            self.wake()
 
     # What watchers ask
 
-    def next_for(self, at: Position | None, *, whole: bool) -> Delta | Next:
-        """What a watcher at `at` is to be sent; only once `head` is known."""
-        assert self.seen is not None  # noqa: S101
-        return next_for(at, self.seen.position, self.window, whole=whole)
+    def next_for(self, at: Position | None) -> Delta | Next:
+        """What a watcher at `at` is to be sent."""
+        return next_for(at, self.head, self.window) if self.head else Next.NOTHING
+
+    def knows(self, at: Position) -> bool:
+        """Whether a position is known, without asking the store, to be one of its history."""
+        return at == self.head or self.window.after(at) is not None
 
     def heartbeat(self, at: Position | None) -> bytes:
         """The heartbeat for a watcher that was sent everything up to `at`: a contact if that was the store's position
@@ -95,41 +102,47 @@ class Hub:
             return heartbeat_bytes(position=None, store_instant=0, interval=self.interval)
         return heartbeat_bytes(position=at, store_instant=store_instant(self.seen, now), interval=self.interval)
 
-    def now(self) -> Instant:
-        """What the store's clock says; only once it was seen."""
-        assert self.seen is not None  # noqa: S101
-        return store_instant(self.seen, elapsed())
-
     def _current(self, at: Position, now: float) -> bool:
         if at == self.head:
             return True
         delta = self.window.after(at)
-        return delta is not None and now - delta.read_at < self.interval
+        return delta is not None and now - delta.left_at < self.interval
 
     def sidecar(self, token: str) -> Operator | None:
         """Whose token it is, as far as is known here."""
-        return self._by_token.get(token_digest(token)) if token else None
+        return self._doors.by_token.get(token_digest(token)) if token else None
 
     def named(self, name: str) -> Operator | None:
         """The sidecar of a name, if it is let in."""
         return self._by_name.get(name)
 
+    def doors_seen_since(self, instant: float) -> bool:
+        """Whether it was found out after an instant who is let in."""
+        return self._doors.at > instant
+
     # Waiting
 
-    async def change(self, seconds: float) -> None:
-        """Waits until the store has moved on, or so many seconds."""
+    async def news(self, changed: asyncio.Event, seconds: float) -> None:
+        """Waits until `changed`, which was this hub's, is set: the store has moved on, say. Or so many seconds."""
         try:
             async with asyncio.timeout(max(seconds, 0.0)):
-                await self._changed.wait()
+                await changed.wait()
         except TimeoutError:
             return
 
     async def reach(self, revision: int) -> None:
-        """Waits until the store is at a revision."""
+        """Waits until the store is at a revision. Raises Stopping."""
         while self.head is None or self.head.revision < revision:
-            await self._changed.wait()
+            if self.closing:
+                raise Stopping("this replica is stopping")
+            await self.changed.wait()
+
+    def close(self) -> None:
+        """Has all who wait come to an end."""
+        self.closing = True
+        self.wake()
 
     def wake(self) -> None:
         """Wakes all who wait."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()

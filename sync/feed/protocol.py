@@ -132,7 +132,8 @@ class Watcher:
         self._only: Final = frozenset(only)
         self._holders: dict[str, str] = {}
         self._sequence = 0
-        self._update: Begin | None = None
+        self._update: Batch | None = None
+        """How the update under way began."""
 
     def opened(self, held: Position | None) -> None:
         """A stream begins, asked for from what the taker really holds."""
@@ -186,23 +187,22 @@ class Watcher:
         if not event.snapshot and (held is None or event.since_revision != held.revision):
             raise _garbage(f"changes since {event.since_revision} do not fit what is held")
         if not self._only and event.digest != event.position.mark:
-            raise _garbage("the digest is not that of the position")
-        self._update = Begin(
+            raise _garbage(
+                "the digest is not that of all records; a sidecar that is limited to some tenants has to ask for some"
+            )
+        if event.snapshot:
+            self._holders.clear()
+        self._update = event
+        return Begin(
             position=event.position,
             snapshot=event.snapshot,
             digest=event.digest,
             changes=self._wanted(event),
             last=not event.more,
         )
-        return self._update
 
     def _continued(self, event: Batch) -> More:
-        begun = self._update
-        if begun is None or (event.position, event.snapshot, event.digest) != (
-            begun.position,
-            begun.snapshot,
-            begun.digest,
-        ):
+        if self._update is None or _header(event) != _header(self._update):
             raise _garbage("a batch belongs to another update than the one that was begun")
         return More(changes=self._wanted(event), last=not event.more)
 
@@ -224,9 +224,15 @@ class Watcher:
         for tenant_id, record in event.changes:
             if tenant_id in self._only:
                 self._holders[tenant_id] = "" if record is None else _holder_of(record)
-            elif record is not None and tenant_id not in self._holders.values():
+        expected = self._only.union(self._holders.values())
+        for tenant_id, record in event.changes:
+            if record is not None and tenant_id not in expected:
                 raise _garbage(f"a record of {tenant_id!r} came, which was not asked for")
         return event.changes
+
+
+def _header(batch: Batch) -> tuple[object, ...]:
+    return batch.position, batch.snapshot, batch.since_revision, batch.digest
 
 
 def _holder_of(record: bytes) -> str:

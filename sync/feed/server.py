@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,14 @@ from sidecar.address import Address
 from sidecar.core.errors import InvalidRequest
 from sync.feed.bell import Bell
 from sync.feed.channel import KEEPALIVE_PATIENCE, KEEPALIVE_SECONDS, SERVICE, keepalive_options
-from sync.feed.doors import common_name, narrowed, on_record, token_of
+from sync.feed.doors import Guest, common_name, narrowed, on_record, token_of
 from sync.feed.errors import CannotServe, NotLetIn, Stopping, told, trailing
 from sync.feed.eye import Eye, elapsed
 from sync.feed.hub import INTERVAL, Hub
 from sync.feed.metrics import FeedMetrics
 from sync.feed.streams import Streams
 from sync.feed.unary import adjust, get, read_adjustment, read_get, read_watch
+from sync.feed.window import MOST_BYTES
 from sync.feed.wire import numbered, read_position
 from sync.sources import Position, SyncFailed
 from sync.store.db import Store
@@ -52,11 +54,14 @@ class FeedTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTuning:
-    """Seconds: between heartbeats, between pings of an idle line, and until a ping that is not answered ends it."""
+    """Seconds: between heartbeats, between pings of an idle line, and until a ping that is not answered ends it. Bytes
+    of memory for the latest changes.
+    """
 
     interval: float = INTERVAL
     keepalive: float = KEEPALIVE_SECONDS
     keepalive_patience: float = KEEPALIVE_PATIENCE
+    window_bytes: int = MOST_BYTES
 
 
 class FeedServer:
@@ -75,7 +80,7 @@ class FeedServer:
         if tls is None and not address.loopback:
             raise CannotServe(f"{address} is reachable from other machines: that takes --tls-cert and --tls-key")
         loop = asyncio.get_running_loop()
-        self.hub: Final = Hub(interval=tuning.interval)
+        self.hub: Final = Hub(interval=tuning.interval, window_bytes=tuning.window_bytes)
         self._store: Final = store
         self._pool: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="feed")
         self._watches: Final[set[grpc.aio.ServicerContext[Any, Any]]] = set()
@@ -113,55 +118,65 @@ class FeedServer:
     async def stop(self, grace: float) -> None:
         """Ends watches, lets single calls end within `grace` seconds, then cuts off what is left."""
         await self._health.enter_graceful_shutdown()
-        self.hub.closing = True
-        self.hub.wake()
+        self.hub.close()
         await self._server.stop(grace)
         await asyncio.get_running_loop().run_in_executor(None, self._eye.stop)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # The calls
 
-    async def _watch(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
-        sidecar, asked_at = await self._let_in(context), elapsed()
-        request = read_watch(data)
-        only = narrowed(sidecar, request.tenants)
-        since = _since(request)
+    async def _watch(self, data: bytes, context: Any) -> None:
+        guest, asked_at = await self._let_in(context), elapsed()
+        sidecar, request = guest.sidecar, read_watch(data)
+        only, since = narrowed(sidecar, request.tenants), _since(request)
+
+        def still() -> None:
+            if self.hub.doors_seen_since(asked_at) and self._known(guest.token, guest.name) != sidecar:
+                raise NotLetIn(f"{sidecar.name} is let in no more, or otherwise than when it came")
+
+        if only is None:
+            stream = self._streams.all(since, whole=request.whole, still=still)
+        else:
+            stream = self._streams.some(only, since, still=still)
         self._log.info("a watch begins", sidecar=sidecar.name, instance=request.instance[:256], since=since)
-        stream = self._streams.all(since, whole=request.whole) if only is None else self._streams.some(only, since)
         number = 0
         self._watches.add(context)
         try:
-            async for event in stream:
-                number += 1
-                data = numbered(number, event)
-                self.metrics.events.inc()
-                self.metrics.bytes.inc(len(data))
-                yield data
-                if not self._still(sidecar, asked_at):
-                    raise NotLetIn(f"{sidecar.name} is let in no more")
+            async with aclosing(stream) as events:  # type: ignore[type-var]
+                async for event in events:
+                    number += 1
+                    message = numbered(number, event)
+                    await context.write(message)
+                    self.metrics.events.inc()
+                    self.metrics.bytes.inc(len(message))
         finally:
             self._watches.discard(context)
             self._log.info("a watch ended", sidecar=sidecar.name, events=number)
         raise Stopping("this replica is stopping")
 
     async def _get(self, data: bytes, context: Any) -> bytes:
-        sidecar = await self._let_in(context)
-        request = read_get(sidecar, data)
+        guest = await self._let_in(context)
+        request = read_get(guest.sidecar, data)
         if request.min_revision:
-            remaining = context.time_remaining()
-            async with asyncio.timeout(LONGEST_GET if remaining is None else min(LONGEST_GET, remaining)):
-                await self.hub.reach(request.min_revision)
+            await self._reach(request.min_revision, context.time_remaining())
         answer: bytes = await self._work(lambda: get(self._store, request.tenant_id))
         return answer
 
+    async def _reach(self, revision: int, remaining: float | None) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_GET if remaining is None else min(LONGEST_GET, remaining)):
+                await self.hub.reach(revision)
+        except TimeoutError:
+            raise TimeoutError(f"the store did not come to revision {revision} in time") from None
+
     async def _adjust(self, data: bytes, context: Any) -> bytes:
-        sidecar = await self._let_in(context)
+        sidecar = (await self._let_in(context)).sidecar
         request = read_adjustment(sidecar, data)
         now = time.time_ns() // 1000
         answer: bytes = await self._work(lambda: adjust(self._store, sidecar, request, now))
         return answer
 
-    async def _let_in(self, context: Any) -> Operator:
+    async def _let_in(self, context: Any) -> Guest:
         """Who calls. What is known here does, so that a fleet can come back while the store is away; who is not known
         is looked up.
         """
@@ -169,13 +184,11 @@ class FeedServer:
             raise Stopping("this replica is stopping")
         token = token_of(context.invocation_metadata() or ())
         name = "" if token else common_name(context.auth_context())
-        known = self.hub.sidecar(token) if token else self.hub.named(name)
-        return known or await self._work(lambda: on_record(self._store, token, name))
+        known = self._known(token, name) or await self._work(lambda: on_record(self._store, token, name))
+        return Guest(sidecar=known, token=token, name=name)
 
-    def _still(self, sidecar: Operator, asked_at: float) -> bool:
-        """Whether a sidecar is let in, with the same limits, as far as was found out since it asked."""
-        known = self.hub.named(sidecar.name)
-        return known == sidecar or self.hub.doors_at < asked_at
+    def _known(self, token: str, name: str) -> Operator | None:
+        return self.hub.sidecar(token) if token else self.hub.named(name)
 
     async def _work(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -202,10 +215,9 @@ class FeedServer:
 
         return answer
 
-    async def _streaming(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
+    async def _streaming(self, data: bytes, context: Any) -> None:
         try:
-            async for event in self._watch(data, context):
-                yield event
+            await self._watch(data, context)
         except Exception as e:
             await self._fail("Watch", context, e)
 

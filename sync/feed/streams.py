@@ -8,34 +8,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from sync.digest import as_text, row_mark
 from sync.feed.eye import delta_of, elapsed
 from sync.feed.hub import Hub
-from sync.feed.reading import changes_since, look, with_holders
-from sync.feed.spool import BATCH_BYTES, BATCH_ROWS, Spool, make_spool
+from sync.feed.reading import look, with_holders
+from sync.feed.spool import BATCH_BYTES, BATCH_ROWS, Spools
 from sync.feed.window import Delta, Next, split
 from sync.feed.wire import batch_bytes
 from sync.history import Way, way
 from sync.sources import Change, Position
 from sync.store.db import Store
 
-SPOOL_SECONDS: Final = 60.0
-"""How long a snapshot in a file is sent to those who need one; what changed since comes behind it."""
-SNAPSHOTS: Final = 32
-"""Watchers that are sent a snapshot at one time; others wait for their turn."""
-
+Still = Callable[[], None]
+"""Raises once its watcher is let in no more."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Some tenants' records, and of those whose services they share, in one view."""
+    """Some tenants' records, and of those whose services they share, in one view; `changes` lead to it."""
 
     position: Position
-    records: Mapping[str, bytes]
+    marks: Mapping[str, int]
+    """What each record adds to the digest."""
+    changes: tuple[Change, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of the part."""
+        return as_text(sum(self.marks.values()))
 
 
 class Streams:
@@ -46,117 +50,140 @@ class Streams:
         self._hub: Final = hub
         self._executor: Final = executor
         self._on_snapshot: Final = on_snapshot
-        self._places: Final = asyncio.Semaphore(SNAPSHOTS)
-        self._spool: asyncio.Future[Spool] | None = None
+        self._spools: Final = Spools(store, hub, executor)
+        self._catching_up: Final[dict[Position, asyncio.Future[Delta | Next]]] = {}
 
-    async def all(self, since: Position | None, *, whole: bool) -> AsyncIterator[bytes]:
+    async def all(self, since: Position | None, *, whole: bool, still: Still) -> AsyncIterator[bytes]:
         """Every tenant's records. Raises SyncFailed when the history that the watcher holds is not the store's,
-        StoreError when the store cannot be read now.
+        StoreError when the store cannot be read now, OSError when a snapshot cannot be kept.
         """
-        hub, at = self._hub, since
-        yield hub.heartbeat(None)
-        async for beat in self._until_seen():
+        hub = self._hub
+        async for beat in self._begun(since):
             yield beat
-        if since is not None:
-            await self._work(lambda: self._refuse_other_history(since))
-        due = 0.0
+        at = None if whole else since
+        due, told = elapsed() + hub.interval, False
         while not hub.closing:
-            if at is not None and elapsed() >= due:
+            still()
+            news = hub.changed
+            if elapsed() >= due:
                 yield hub.heartbeat(at)
                 due = elapsed() + hub.interval
-            step = hub.next_for(at, whole=whole)
+            step = hub.next_for(at)
             if step is Next.CHANGES and at is not None:
                 step = await self._caught_up(at)
             if isinstance(step, Delta):
                 yield step.batch
                 at = step.position
-            elif step is Next.NOTHING:
-                await hub.change(due - elapsed())
-            else:
-                turn = asyncio.ensure_future(self._places.acquire())
-                try:
+            elif step is not Next.NOTHING:
+                async with self._spools.turn() as turn:
                     async for beat in self._while(turn):
                         yield beat
-                    making = self._spooled()
-                    async for beat in self._while(making):
-                        yield beat
-                    spool = making.result()
+                    while True:
+                        making = self._spools.spool()
+                        async for beat in self._while(making):
+                            yield beat
+                        spool = making.result()
+                        if _leads_on(since, spool.position, anew=whole):
+                            break
+                        await self._refuse_other_history(since)
+                        self._spools.forget(making)
                     self._on_snapshot()
                     for batch in spool.batches():
+                        still()
                         yield batch
-                finally:
-                    self._end(turn)
-                at, whole = spool.position, False
+                at = since = spool.position
+                whole = False
+            elif told or at != hub.head:
+                await hub.news(news, due - elapsed())
+            else:
+                told, due = True, 0.0
 
-    async def some(self, only: Collection[str], since: Position | None) -> AsyncIterator[bytes]:
-        """The records of some tenants, and of those whose services they share. It begins with all of them."""
-        hub, held, due = self._hub, None, 0.0
-        at: Position | None = None
-        yield hub.heartbeat(None)
-        async for beat in self._until_seen():
+    async def some(self, only: Collection[str], since: Position | None, *, still: Still) -> AsyncIterator[bytes]:
+        """The records of some tenants, and of those whose services they share. It begins with all of them.
+
+        Raises as `all` does.
+        """
+        hub, held = self._hub, None
+        async for beat in self._begun(since):
             yield beat
-        if since is not None:
-            await self._work(lambda: self._refuse_other_history(since))
+        due, told = elapsed() + hub.interval, False
         while not hub.closing:
-            if at is not None and elapsed() >= due:
+            still()
+            news, at = hub.changed, held.position if held else None
+            if elapsed() >= due:
                 yield hub.heartbeat(at)
                 due = elapsed() + hub.interval
-            step = hub.next_for(at, whole=False)
-            if step is Next.NOTHING:
-                await hub.change(due - elapsed())
-            elif isinstance(step, Delta) and held is not None and not _touches(step, held, only):
-                yield _batch(step.position, at, (), _digest(held))
-                at = step.position
+            step = hub.next_for(at)
+            if isinstance(step, Delta) and held is not None and not _touches(step, held, only):
+                yield _batch(step.position, at, (), held.digest)
+                held = replace(held, position=step.position)
+                continue
+            if step is not Next.NOTHING:
+                found = await self._work(lambda before=held: self._part(only, before))  # type: ignore[misc]
+                if found.position != at:
+                    for event in _batches(found.position, at, found.changes, found.digest):
+                        yield event
+                    held = replace(found, changes=())
+                    continue
+            if told or at != hub.head:
+                await hub.news(news, due - elapsed())
             else:
-                part = await self._work(lambda before=at: self._part(only, before))  # type: ignore[misc]
-                changes = list(_difference(held or {}, part.records, only))
-                for event in _batches(part.position, at, changes, _digest(_marks(part.records))):
-                    yield event
-                at, held = part.position, _marks(part.records)
+                told, due = True, 0.0
 
-    async def _until_seen(self) -> AsyncIterator[bytes]:
-        while self._hub.head is None and not self._hub.closing:
-            await self._hub.change(self._hub.interval)
-            yield self._hub.heartbeat(None)
+    async def _begun(self, since: Position | None) -> AsyncIterator[bytes]:
+        """The first word, and others until the store was seen. Raises SyncFailed, StoreError."""
+        hub = self._hub
+        yield hub.heartbeat(None)
+        while hub.head is None and not hub.closing:
+            await hub.news(hub.changed, hub.interval)
+            yield hub.heartbeat(None)
+        if since is not None and not hub.knows(since) and not hub.closing:
+            await self._refuse_other_history(since)
 
     async def _caught_up(self, since: Position) -> Delta | Next:
-        """What leads on from a position that the window does not know; kept there for others who are at it too."""
-        step = await self._work(lambda: self._changes(since))
-        if isinstance(step, Delta):
-            self._hub.window.put(step)
-        return step
+        """What leads on from a position that the window does not know. It is read once for all who are at it, and
+        kept there for others.
+        """
+        under_way = self._catching_up.get(since)
+        if under_way is None:
+            under_way = self._work(lambda: self._changes(since))
+            self._catching_up[since] = under_way
+            history = self._hub.history
+            under_way.add_done_callback(lambda done: self._keep(since, history, done))
+        return await asyncio.shield(under_way)
+
+    def _keep(self, since: Position, history: int, done: asyncio.Future[Delta | Next]) -> None:
+        del self._catching_up[since]
+        if done.cancelled() or done.exception() or history != self._hub.history:
+            return
+        found = done.result()
+        if isinstance(found, Delta) and self._hub.window.after(since) is None:
+            self._hub.window.put(found)
 
     def _changes(self, since: Position) -> Delta | Next:
         with self._store.reading() as conn:
-            seen, at = look(conn, since), elapsed()
-            found = way(since, seen.head, whole=False, name=self._store.name)
-            if found is not Way.BY_CHANGES:
-                return Next.WHOLE if found is Way.WHOLE else Next.NOTHING
-            changes = []
-            size = 0
-            for tenant_id, record in changes_since(conn, since.revision):
-                changes.append((tenant_id, record))
-                size += len(record or b"")
-                if size > MOST_CAUGHT_UP:
-                    return Next.WHOLE
-            return delta_of(since, seen.head.position, tuple(changes), at) or Next.WHOLE
+            head = look(conn, since).head
+            found = way(since, head, whole=False, name=self._store.name)
+            if found is Way.BY_CHANGES:
+                return delta_of(conn, since, head.position, left_at=float("-inf")) or Next.WHOLE
+            return Next.WHOLE if found is Way.WHOLE else Next.NOTHING
 
-    def _refuse_other_history(self, since: Position) -> None:
-        with self._store.reading() as conn:
-            way(since, look(conn, since).head, whole=True, name=self._store.name)
+    async def _refuse_other_history(self, since: Position | None) -> None:
+        def refuse() -> None:
+            with self._store.reading() as conn:
+                way(since, look(conn, since).head, whole=True, name=self._store.name)
 
-    def _part(self, only: Collection[str], before: Position | None) -> Part:
+        await self._work(refuse)
+
+    def _part(self, only: Collection[str], before: Part | None) -> Part:
+        held: Mapping[str, int] = before.marks if before else {}
         with self._store.reading() as conn:
-            head = look(conn, before).head
+            head = look(conn, before.position if before else None).head
             if before is not None:
-                way(before, head, whole=True, name=self._store.name)
-            return Part(position=head.position, records=with_holders(conn, only))
-
-    def _end(self, turn: asyncio.Future[Any]) -> None:
-        if turn.done() and not turn.cancelled():
-            self._places.release()
-        else:
-            turn.cancel()
+                way(before.position, head, whole=True, name=self._store.name)
+            records = with_holders(conn, only)
+        marks = marks_of(records)
+        return Part(position=head.position, marks=marks, changes=tuple(difference(held, records, marks, only)))
 
     async def _while(self, waiting: asyncio.Future[T]) -> AsyncIterator[bytes]:
         while not waiting.done():
@@ -164,39 +191,31 @@ class Streams:
             if not waiting.done():
                 yield self._hub.heartbeat(None)
 
-    def _spooled(self) -> asyncio.Future[Spool]:
-        """The snapshot that is sent at the moment, or one that is being made."""
-        made = self._spool
-        if made is None or (made.done() and (made.exception() or elapsed() - made.result().made_at > SPOOL_SECONDS)):
-            made = asyncio.get_running_loop().run_in_executor(self._executor, make_spool, self._store)
-            self._spool = made
-        return made
-
-    async def _work(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    def _work(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-MOST_CAUGHT_UP: Final = 1024 * 1024
-"""Bytes of changes since a position beyond which the whole store is sent, from the file that all share."""
+def _leads_on(since: Position | None, position: Position, *, anew: bool) -> bool:
+    """Whether a snapshot brings on one who holds `since`; `anew`: one who doubts it may be sent the same again."""
+    return since is None or (since.precedes(position) and (anew or since != position))
 
 
-def _touches(delta: Delta, held: Mapping[str, int], only: Collection[str]) -> bool:
-    return any(tenant_id in held or tenant_id in only for tenant_id, _ in delta.changes)
+def _touches(delta: Delta, held: Part, only: Collection[str]) -> bool:
+    return any(tenant_id in held.marks or tenant_id in only for tenant_id, _ in delta.changes)
 
 
-def _marks(records: Mapping[str, bytes]) -> dict[str, int]:
+def marks_of(records: Mapping[str, bytes]) -> dict[str, int]:
+    """What each record adds to the digest of all."""
     return {tenant_id: row_mark(tenant_id, record) for tenant_id, record in records.items()}
 
 
-def _digest(marks: Mapping[str, int]) -> str:
-    return as_text(sum(marks.values()))
-
-
-def _difference(held: Mapping[str, int], records: Mapping[str, bytes], only: Collection[str]) -> Iterable[Change]:
+def difference(
+    held: Mapping[str, int], records: Mapping[str, bytes], marks: Mapping[str, int], only: Collection[str]
+) -> Iterable[Change]:
     """What brings a watcher from what it holds to these records: first the tenants asked for, then whose services they
     share, then what it is to let go.
     """
-    changed = [i for i, record in records.items() if held.get(i) != row_mark(i, record)]
+    changed = [i for i, mark in marks.items() if held.get(i) != mark]
     for tenant_id in sorted(changed, key=lambda i: (i not in only, i)):
         yield tenant_id, records[tenant_id]
     for tenant_id in sorted(held.keys() - records.keys()):

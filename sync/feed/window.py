@@ -28,8 +28,8 @@ class Delta:
     position: Position
     changes: tuple[Change, ...]
     batch: bytes
-    read_at: float
-    """When it was read from the store, in seconds of the reader's own: until then the store was at `since`."""
+    left_at: float
+    """When the store was last seen at `since`, in seconds of the reader's own; -inf: that is not known."""
 
     @property
     def size(self) -> int:
@@ -80,13 +80,18 @@ class Next(Enum):
     """Everything."""
 
 
-def next_for(at: Position | None, head: Position, window: Window, *, whole: bool = False) -> Delta | Next:
-    """What comes next for a watcher that is at `at` while the store is at `head`. `whole`: changes would not do."""
-    if at is None or whole:
+def next_for(at: Position | None, head: Position, window: Window) -> Delta | Next:
+    """What comes next for a watcher that is at `at`, None: nowhere, while the store is at `head`."""
+    if at is None:
         return Next.WHOLE
     if at == head:
         return Next.NOTHING
     return window.after(at) or Next.CHANGES
+
+
+def weight(tenant_id: str, record: bytes | None) -> int:
+    """About how many bytes a change is, on its way."""
+    return len(tenant_id) + len(record or b"")
 
 
 def split(changes: Iterable[Change], *, most_bytes: int, most_rows: int) -> Iterable[tuple[list[Change], bool]]:
@@ -97,7 +102,7 @@ def split(changes: Iterable[Change], *, most_bytes: int, most_rows: int) -> Iter
     part: list[Change] = []
     size = 0
     for tenant_id, record in changes:
-        more = len(tenant_id) + len(record or b"")
+        more = weight(tenant_id, record)
         if part and (size + more > most_bytes or len(part) >= most_rows):
             yield part, True
             part, size = [], 0

@@ -15,9 +15,9 @@ import pytest
 from sidecar.core.model import Record
 from sidecar.records import decode, encode
 from sync.digest import as_text, row_mark
-from sync.feed.eye import delta_of
+from sync.feed.eye import delta_with
 from sync.feed.protocol import Begin, Contact, More, State, Watcher
-from sync.feed.streams import _batches, _difference, _digest, _marks
+from sync.feed.streams import _batches, difference, marks_of
 from sync.feed.window import Delta, Next, Window, next_for, split
 from sync.feed.wire import batch_bytes, heartbeat_bytes, numbered, read_event
 from sync.history import Head, Way, way
@@ -85,9 +85,7 @@ class Server:
 
     def look(self) -> None:
         if self.head != self.store.head:
-            delta = delta_of(self.head, self.store.head, self.store.changes(self.head.revision), 0.0)
-            assert delta is not None
-            self.window.put(delta)
+            self.window.put(self._delta(self.head))
             self.head = self.store.head
 
     def stream(self, since: Position | None, whole: bool, only: frozenset[str]) -> Iterator[bytes]:
@@ -97,7 +95,7 @@ class Server:
 
     def _all(self, at: Position | None, whole: bool) -> Iterator[bytes]:
         while True:
-            step = next_for(at, self.head, self.window, whole=whole)
+            step = next_for(None if whole else at, self.head, self.window)
             if step is Next.CHANGES and at is not None:
                 step = self._caught_up(at)
             if isinstance(step, Delta):
@@ -117,10 +115,12 @@ class Server:
         found = self.store.way(at)
         if found is not Way.BY_CHANGES:
             return Next.WHOLE if found is Way.WHOLE else Next.NOTHING
-        delta = delta_of(at, self.store.head, self.store.changes(at.revision), 0.0)
-        assert delta is not None
+        delta = self._delta(at)
         self.window.put(delta)
         return delta
+
+    def _delta(self, since: Position) -> Delta:
+        return delta_with(since, self.store.head, self.store.changes(since.revision), left_at=0.0)
 
     def _some(self, only: frozenset[str]) -> Iterator[bytes]:
         at, held = None, {}  # type: ignore[var-annotated]
@@ -129,8 +129,9 @@ class Server:
                 yield heartbeat_bytes(position=at, store_instant=INSTANT, interval=5.0)
                 continue
             part, position = self.store.part(only), self.store.head
-            yield from _batches(position, at, list(_difference(held, part, only)), _digest(_marks(part)))
-            at, held = position, _marks(part)
+            marks = marks_of(part)
+            yield from _batches(position, at, difference(held, part, marks, only), as_text(sum(marks.values())))
+            at, held = position, marks
 
 
 class Taker:
