@@ -5,10 +5,11 @@ by an older or an altered license, and not for longer by a clock that is turned 
 from __future__ import annotations
 
 import os
-import shutil
+import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ from sync.sources import FailureKind, SyncFailed
 from sync.store.audit import Sought, entries
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
+from sync.store.licenses import Asked, issue
+from sync.store.tenants import archive_tenant, create_tenant
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, adjust_usage
 from sync.usagestore import VisibleAt
 from tests.fakes import FakeWorld, Hands, digest_of
-from tests.licensing import ENDS, ISSUED, grant, license_of, record, token, write_keys
-from tests.storing import empty_store
+from tests.licensing import ENDS, ISSUED, grant, key, license_of, record, token, write_keys
+from tests.storing import TESTER, Shop, empty_store, months, per_unit
 
 USAGE_STORE = "usage.db"
 START = ISSUED + DAY
@@ -240,6 +243,36 @@ def test_a_copy_that_came_out_wrong_is_taken_anew(site: Site) -> None:
     site.use("acme", "fixed_desk", Delta(units=1))
     site.step()
     assert (site.world.snapshots, site.units(), site.at) == (2, 1, (1, 2))
+
+
+def test_what_is_served_is_what_a_central_store_would_say(site: Site) -> None:
+    """The same statements made there and here come to the same records, whoever shares whose pool."""
+    shop = Shop(site.folder / "vendor.db")
+    shop.product(per_unit("desk", "fixed_desk"))
+    parents = {"acme": None, "labs": "acme", "lab-1": "labs", "shop": "acme", "till": "shop", "gone": "acme"}
+    for tenant, parent in parents.items():
+        shop.tenant(tenant, parent_id=parent)
+    for tenant in ("acme", "shop"):
+        shop.new(tenant, {"desk": 5}, "2026-01-01", months(24))
+    with shop.store.writing(TESTER) as writing:
+        archive_tenant(writing, "gone", now=ISSUED)
+    asked = Asked(tenant_id="acme", children=True)
+    made, text = issue(shop.store, asked, key(), operator="ada", clock=lambda: ISSUED)
+    site.write(text)
+    site.step()
+    draw = random.Random(7)
+    for number in range(120):
+        tenant = draw.choice(list(parents))
+        user = SeatChange(user_id=draw.choice("abcd"), held=draw.random() < 0.7)
+        change = draw.choice([Absolute(units=draw.randrange(9)), Seats(changes=(user,))])
+        for store in (shop.store, site.usage):
+            adjust_usage(store, tenant, "fixed_desk", change, idempotency_key=f"n{number}", now=ISSUED)
+        if number % 3 == 0:
+            site.step()
+            for record_ in made.records:
+                there, here = shop.record(record_.tenant_id), site.served(record_.tenant_id)
+                assert replace(here, revision=1) == replace(there, revision=1)
+    assert site.at[0] == 1
 
 
 # Renewals
@@ -482,9 +515,6 @@ def test_a_usage_store_that_went_back_is_not_followed(site: Site, how: str, seri
 
 
 def _other(store: Store) -> None:
-    from sync.store.tenants import create_tenant
-    from tests.storing import TESTER
-
     with store.writing(TESTER) as writing:
         create_tenant(writing, "acme", now=0)
 
@@ -492,7 +522,6 @@ def _other(store: Store) -> None:
 def test_an_operator_can_mean_an_earlier_usage_store(site: Site) -> None:
     site.drop(ACME)
     site.step()
-    shutil.copy(site.usage_path, site.folder / "backup")
     with closing(sqlite3.connect(site.usage_path)) as conn:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     backup = site.usage_path.read_bytes()
