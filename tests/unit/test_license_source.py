@@ -261,7 +261,7 @@ def test_what_is_served_is_what_a_central_store_would_say(site: Site) -> None:
     site.write(text)
     site.step()
     draw = random.Random(7)
-    for number in range(120):
+    for number in range(60):
         tenant = draw.choice(list(parents))
         user = SeatChange(user_id=draw.choice("abcd"), held=draw.random() < 0.7)
         change = draw.choice([Absolute(units=draw.randrange(9)), Seats(changes=(user,))])
