@@ -16,6 +16,11 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.processors.StackInfoRenderer(),
 )
 
+TRACES: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Without the values of variables: tokens and people's data are among them."""
+
 
 def configure(
     *,
@@ -50,7 +55,7 @@ def log(name: str) -> FilteringBoundLogger:
 
 
 def _json() -> tuple[Processor, ...]:
-    return (structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
+    return (TRACES, structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
 
 
 def _console(*, colors: bool) -> tuple[Processor, ...]:

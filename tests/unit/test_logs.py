@@ -47,6 +47,23 @@ def test_json_is_one_object_a_line() -> None:
     assert third["exception"][0]["exc_type"] == "ValueError"
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_trace_shows_no_values_of_variables(log_format: Literal["json", "console"]) -> None:
+    """A token may be among them."""
+    stream = io.StringIO()
+    configure(log_format=log_format, level="info", stream=stream)
+
+    def fails(token: str) -> None:
+        raise ValueError("broken")
+
+    try:
+        fails("s3cr3t".upper())
+    except ValueError:
+        log("early").exception("failed")
+    assert "broken" in stream.getvalue()
+    assert "S3CR3T" not in stream.getvalue()
+
+
 def test_console_is_for_people() -> None:
     text = logged("console", "debug")
     assert "policies loaded" in text
