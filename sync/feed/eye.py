@@ -114,8 +114,9 @@ class Eye:
             if began - self._doors_at >= DOORS_EVERY:
                 self._on_doors(Doors(at=began, by_token=sidecars(conn)))
                 self._doors_at = began
-            self._last = self._seen(conn, self._last)
-        self._on_seen(self._last)
+            seen = self._seen(conn, self._last)
+        self._last = seen
+        self._on_seen(seen)
 
     def _seen(self, conn: Connection, last: Seen | None) -> Seen:
         held = last.position if last else None
@@ -128,7 +129,7 @@ class Eye:
                 found, broken = Way.WHOLE, e.problem
             if found is Way.BY_CHANGES:
                 delta = delta_of(conn, last.position, position, left_at=last.at)
-            elif last.position.revision < seen.head.restored:
+            elif not broken and last.position.revision < seen.head.restored:
                 broken = "an operator said that its present state is meant"
         return Seen(position=position, instant=seen.instant, at=at, delta=delta, broken=broken)
 
