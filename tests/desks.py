@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from google.protobuf.message import Message
@@ -26,7 +24,6 @@ from sync.store import schema
 from sync.store.audit import By
 from sync.store.db import Store
 from sync.store.operators import Role
-from tests.storing import Shop
 
 LOOPBACK = Address("127.0.0.1", 0)
 ROLES = {
@@ -167,13 +164,10 @@ def furnish(desk: Desk) -> None:
 
 
 @cache
-def furnished() -> bytes:
-    """The file of a furnished store."""
-    with TemporaryDirectory() as folder:
-        store = Shop(Path(folder) / "store.db").store
-        furnish(Here(store, Role.ADMIN))
-        _furnish_beside(store)
-        return store.path.read_bytes()
+def furnished(store: Store) -> None:
+    """Furnishes a store."""
+    furnish(Here(store, Role.ADMIN))
+    _furnish_beside(store)
 
 
 def _furnish_beside(store: Store) -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from sidecar import records
 from sidecar.core.calendar import parse_instant
@@ -90,6 +90,18 @@ def empty_store(fill: Fill | None = None) -> bytes:
 def again(store: Store, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:
     """The same store, opened by somebody else."""
     return open_store(store.name, busy_timeout=busy_timeout)
+
+
+def meddle(store: Store, statement: str, **values: object) -> None:
+    """A change behind the store's back, by whoever has the file or the database."""
+    with store.place.writing() as conn:
+        conn.execute(text(statement), values)
+
+
+def everything(store: Store) -> str:
+    """All texts and numbers that a store holds, row by row."""
+    with store.place.reading() as conn:
+        return "\n".join(str(row) for table in schema.metadata.sorted_tables for row in conn.execute(select(table)))
 
 
 class Shop:
@@ -175,5 +187,5 @@ def refused(code: str) -> pytest.RaisesExc[Refused]:
 
 on_every_database = pytest.mark.usefixtures("each_place")
 """For a module, or a test: it runs once for each of PLACES."""
-on_postgresql = pytest.mark.parametrize("each_place", ["postgresql"], indirect=True)
-"""It runs in a database only."""
+on_sqlite = pytest.mark.parametrize("each_place", ["sqlite"], indirect=True)
+"""It runs in a file only: it is about the file."""

@@ -52,7 +52,8 @@ def _copy_rows(store: Store, path: Path) -> None:
     """Table by table, in one view: the schema is the same."""
     with store.reading() as source, open_store(path, create=True).place.writing() as copy:
         copy.execute(text("PRAGMA defer_foreign_keys = ON"))  # a tenant may come before the one that it is below
-        copy.execute(delete(schema.store))
+        for table in reversed(schema.metadata.sorted_tables):
+            copy.execute(delete(table))
         for table in schema.metadata.sorted_tables:
             if table not in NEVER_READ:
                 _copy_table(source, copy, table)

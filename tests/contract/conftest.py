@@ -16,6 +16,7 @@ from sidecar.observe.metrics import Metrics
 from sidecar.records import encode
 from sidecar.serving.adjust import Adjustment
 from sidecar.serving.answers import Code
+from sidecar.serving.fetching import Fetch
 from sidecar.serving.fronts.grpcio import GrpcioFront
 from sidecar.serving.service import SERVICE, Service
 from sidecar.state.world import Worlds
@@ -38,6 +39,8 @@ class Stage:
     pause: Callable[[], None] = lambda: None
     """Called in the middle of every check."""
     max_waiting: int = 2
+    fetch: Fetch | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         self.worlds = Worlds(
@@ -51,6 +54,8 @@ class Stage:
             adjust=lambda adjustment, patience: self.adjust(adjustment),
             max_waiting=self.max_waiting,
             instance="test",
+            fetch=self.fetch,
+            partial=self.partial,
         )
 
     def _freshness(self, thresholds: Thresholds, now: Instant) -> Freshness:

@@ -32,7 +32,9 @@ from sync.store.errors import StoreLocked
 from sync.store.operators import Role
 from tests.desks import LOOPBACK, ROLES, Here, ask, furnished, serving, token_of
 from tests.serving import wait_for
-from tests.storing import TESTER, Shop, refused
+from tests.storing import TESTER, Shop, again, on_every_database, refused, stored
+
+pytestmark = on_every_database
 
 SECONDS = 10.0
 
@@ -199,9 +201,7 @@ ENDINGS: dict[str, tuple[grpc.StatusCode, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("code", ENDINGS)
 def test_an_error_has_its_status_its_code_beside_it_and_advice(tmp_path: Path, code: str) -> None:
-    path = tmp_path / "furnished.db"
-    path.write_bytes(furnished())
-    store = open_store(path)
+    store = open_store(stored(tmp_path / "furnished.db", furnished))
     ask(Here(store, Role.ADMIN), "ArchivePlan", id="spare", idempotency_key="used")
     status, method, fields = ENDINGS[code]
     token = token_of(store, Role.OPERATOR if code == "NOT_ALLOWED" else Role.ADMIN)
@@ -262,7 +262,7 @@ def test_a_request_that_is_too_large_is_not_taken(store: Store, target: str, adm
 
 def test_a_store_that_is_locked_is_told_as_such(store: Store) -> None:
     token = token_of(store, Role.ADMIN)
-    hasty = open_store(store.path, busy_timeout=0.1)
+    hasty = again(store, busy_timeout=0.1)
     with serving(hasty) as target, RemoteDesk(target, token) as admin:
         with store.writing(TESTER), pytest.raises(StoreLocked):
             ask(admin, "AddOperator", name="bob", role=pb.OPERATOR_ROLE_VIEWER)

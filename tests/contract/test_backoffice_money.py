@@ -18,16 +18,16 @@ from sync.backoffice.desk import Desk
 from sync.store.db import Store, open_store
 from sync.store.operators import Role
 from tests.desks import MONTH, NEW, RENEW, UPGRADE, YEAR, ask, desks, furnished
-from tests.storing import at, refused
+from tests.storing import at, on_every_database, refused, stored
+
+pytestmark = on_every_database
 
 DOWNGRADE = pb.ORDER_KIND_DOWNGRADE
 
 
 @pytest.fixture(params=["here", "over grpc"])
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    path = tmp_path / "store.db"
-    path.write_bytes(furnished())
-    store: Store = open_store(path)
+    store: Store = open_store(stored(tmp_path / "store.db", furnished))
     with desks(store, remote=request.param == "over grpc") as desk_for:
         yield desk_for(Role.ADMIN)
 

@@ -18,16 +18,16 @@ from sync.backoffice.desk import Desk
 from sync.store.db import Store, open_store
 from sync.store.operators import Role
 from tests.desks import ask, desks, furnished, valid
-from tests.storing import TESTER, at, refused
+from tests.storing import TESTER, at, on_every_database, refused, stored
+
+pytestmark = on_every_database
 
 VALID = valid()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    path = tmp_path / "store.db"
-    path.write_bytes(furnished())
-    return open_store(path)
+    return open_store(stored(tmp_path / "store.db", furnished))
 
 
 @pytest.fixture(params=["here", "over grpc"])

@@ -26,7 +26,9 @@ from sync.store.operators import Role
 from sync.store.orders import place_order
 from sync.store.placing import Kind
 from tests.desks import DeskFor, Here, ask, desks, furnished, in_threads, marks, valid
-from tests.storing import TESTER, Shop, at, months, per_unit, refused
+from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused, stored
+
+pytestmark = on_every_database
 
 VALID = valid()
 WRITES = [name for name, method in METHODS.items() if method.writes]
@@ -49,9 +51,7 @@ STATED = Timestamp(seconds=4_000_000_000)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    path = tmp_path / "store.db"
-    path.write_bytes(furnished())
-    return open_store(path)
+    return open_store(stored(tmp_path / "store.db", furnished))
 
 
 @pytest.fixture(params=["here", "over grpc"])

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from sidecar.core.errors import InvalidRequest
 from sync.backoffice.contract import CALLS
@@ -19,10 +21,34 @@ from sync.backoffice.desk import Desk, RemoteDesk
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
 from sync.store.operators import Role
+from sync.store.place import Place
 from tests.desks import Here, furnished, marks, serving, token_of, valid
+from tests.storing import on_every_database, stored
 from tests.wrong import variants
 
+pytestmark = on_every_database
+
 VALID = valid()
+
+
+class _Undone(Exception):
+    """A change that was done, and is not to stay."""
+
+
+class Undoing:
+    """A place that undoes each change instead of committing it: a new database for each would take much longer."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._place, name)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with suppress(_Undone), self._place.writing() as conn:
+            yield conn
+            raise _Undone
 
 
 class Outcomes:
@@ -30,14 +56,14 @@ class Outcomes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._content = furnished()
         self._fresh()
 
     def _fresh(self) -> None:
         for sign in ("-wal", "-shm"):
             Path(f"{self._path}{sign}").unlink(missing_ok=True)
-        self._path.write_bytes(self._content)
-        self.store: Store = open_store(self._path)
+        self.store: Store = open_store(stored(self._path, furnished))
+        if self.store.file is None:
+            self.store = Store(Undoing(self.store.place))
         self.desk = Here(self.store, Role.ADMIN)
         self.before = marks(self.store)
 
@@ -133,8 +159,7 @@ def test_over_grpc_the_same_comes_of_it(tmp_path: Path, seed: int) -> None:
 
 
 def _copied(path: Path) -> Store:
-    path.write_bytes(furnished())
-    return open_store(path)
+    return open_store(stored(path, furnished))
 
 
 def _wrong_twice(chosen: random.Random, request: Any, key: str) -> Any:

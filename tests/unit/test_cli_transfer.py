@@ -21,7 +21,9 @@ from sync.store.audit import Sought, entries
 from sync.store.db import open_store
 from sync.store.demo import seed_demo
 from tests.serving import COMMAND, ROOT, environment
-from tests.storing import Shop, at
+from tests.storing import Shop, at, on_every_database, on_sqlite, stored
+
+pytestmark = on_every_database
 
 main = typer.Typer()
 main.add_typer(importing.app, name="import")
@@ -39,7 +41,7 @@ def shop(tmp_path: Path) -> Shop:
 @pytest.fixture
 def run(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in the test's folder, on its store; arguments are split at blanks."""
-    monkeypatch.setenv("DESKGATE_STORE", str(shop.store.path))
+    monkeypatch.setenv("DESKGATE_STORE", shop.store.name)
     monkeypatch.chdir(tmp_path)
 
     def invoke(line: str, text: str | bytes | None = None) -> Result:
@@ -112,7 +114,7 @@ def test_progress_is_told_now_and_then(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_on_a_terminal_there_is_a_bar_which_is_gone_at_the_end(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("tenant,parent\n" + "".join(f"t{n},\n" for n in range(1500)) + "x,nobody\n")
     ours, theirs = pty.openpty()
-    command = [*COMMAND, "import", "tenants", str(tmp_path / "f.csv"), "--store", str(shop.store.path)]
+    command = [*COMMAND, "import", "tenants", str(tmp_path / "f.csv"), "--store", shop.store.name]
     env = environment() | {"TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=theirs) as running:
         os.close(theirs)
@@ -135,7 +137,7 @@ def _read(terminal: int) -> bytes:
 
 
 def test_a_pipe_may_be_read_in_two_passes(shop: Shop) -> None:
-    command = [*COMMAND, "import", "tenants", "-", "--all-or-nothing", "--store", str(shop.store.path)]
+    command = [*COMMAND, "import", "tenants", "-", "--all-or-nothing", "--store", shop.store.name]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), input=b"tenant\na\nb\n", capture_output=True, check=False, timeout=60
     )
@@ -162,13 +164,20 @@ def test_a_pipe_may_be_read_in_two_passes(shop: Shop) -> None:
         ("export usage --format xml", None, "--format"),
         ("export usage --format json --bom", None, "bom: "),
         ("export usage --output no/such/file.csv", None, "cannot be written"),
-        ("export usage --output store.db", None, "give another file"),
     ],
 )
 def test_bad_usage_exits_2_and_changes_nothing(run: Run, shop: Shop, line: str, text: str, words: str) -> None:
     result = run(line, text)
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr
+    assert shop.store.status().tenants == 0
+
+
+@on_sqlite
+def test_the_store_is_not_written_over(run: Run, shop: Shop) -> None:
+    result = run("export usage --output store.db")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give another file" in result.stderr
     assert shop.store.status().tenants == 0
 
 
@@ -219,17 +228,16 @@ def test_times_and_open_tenants_are_told_by_options(run: Run, shop: Shop) -> Non
 
 def test_what_is_exported_can_be_piped_into_another_store(shop: Shop, tmp_path: Path) -> None:
     seed_demo(shop.store, NOW)
-    other = tmp_path / "other.db"
-    open_store(other, create=True)
+    other = stored(tmp_path / "other.db")
     deskgate = f"{sys.executable} -m sidecar"
     for kind in ("tenants", "usage"):
-        line = f"{deskgate} export {kind} --open --store {shop.store.path} | {deskgate} import {kind} - --store {other}"
+        line = f"{deskgate} export {kind} --open --store {shop.store.name} | {deskgate} import {kind} - --store {other}"
         subprocess.run(line, shell=True, cwd=ROOT, env=environment(), check=True, timeout=60, capture_output=True)
     assert open_store(other).status().tenants == shop.store.status().tenants - 1
 
 
 def test_a_reader_that_goes_away_is_no_traceback(shop: Shop) -> None:
     seed_demo(shop.store, NOW)
-    line = f"{sys.executable} -m sidecar export audit --store {shop.store.path} | head -c 1"
+    line = f"{sys.executable} -m sidecar export audit --store {shop.store.name} | head -c 1"
     done = subprocess.run(line, shell=True, cwd=ROOT, env=environment(), check=False, timeout=60, capture_output=True)
     assert b"Traceback" not in done.stderr

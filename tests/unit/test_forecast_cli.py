@@ -25,7 +25,9 @@ from sync.forecast.events import Event, Kind
 from sync.store.blocks import block_tenant
 from sync.store.bulk import seed_many
 from tests.shipped import POLICIES
-from tests.storing import TESTER, Shop, months, per_unit, until
+from tests.storing import TESTER, Shop, months, on_every_database, per_unit, until
+
+pytestmark = on_every_database
 
 main = typer.Typer()
 main.command()(forecast)
@@ -56,7 +58,7 @@ def shop(tmp_path: Path) -> Shop:
 
 @pytest.fixture
 def run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("DESKGATE_STORE", str(shop.store.path))
+    monkeypatch.setenv("DESKGATE_STORE", shop.store.name)
     monkeypatch.setenv("DESKGATE_POLICIES", str(POLICIES))
 
     def invoke(line: str, *more: str) -> Result:
@@ -198,8 +200,8 @@ def test_what_is_not_there_is_refused(run: Run, line: str, told: str) -> None:
 
 def test_an_empty_store(run: Run, tmp_path: Path) -> None:
     empty = Shop(tmp_path / "empty.db")
-    assert run(f"--store {empty.store.path}").stdout == "nothing comes about by itself in that time\n"
-    assert json.loads(run(f"--store {empty.store.path} --format json").stdout) == []
+    assert run(f"--store {empty.store.name}").stdout == "nothing comes about by itself in that time\n"
+    assert json.loads(run(f"--store {empty.store.name} --format json").stdout) == []
 
 
 def test_a_file_is_written_whole(run: Run, tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ def test_a_disk_that_fills_up_leaves_the_file_as_it_was(
 
 
 def _process(how: list[str], shop: Shop, *more: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *how, "forecast", "--store", str(shop.store.path), "--policies", str(POLICIES)]
+    command = [sys.executable, *how, "forecast", "--store", shop.store.name, "--policies", str(POLICIES)]
     command += ["--from", "2026-03-01", *more]
     given = {"capture_output": True} | options
     return subprocess.run(command, text=True, timeout=60, check=False, **given)

@@ -25,7 +25,9 @@ from sync.store import notices
 from sync.store.audit import By
 from tests.mailserver import MailServer, mail_server, until_kept
 from tests.serving import COMMAND, ROOT, environment, wait_for
-from tests.storing import Shop, per_unit, until
+from tests.storing import Shop, on_every_database, per_unit, until
+
+pytestmark = on_every_database
 
 FROM = "Desking <desking@seller.example>"
 
@@ -65,7 +67,7 @@ def fail(shop: Shop, number: int) -> None:
 
 
 def command(shop: Shop, mail: MailServer, *more: str) -> list[str]:
-    given = ["--store", str(shop.store.path), "--smtp", f"127.0.0.1:{mail.port}", "--from", FROM, "--smtp-tls", "none"]
+    given = ["--store", shop.store.name, "--smtp", f"127.0.0.1:{mail.port}", "--from", FROM, "--smtp-tls", "none"]
     return [*COMMAND, "notices", "run", *given, *more]
 
 
@@ -75,7 +77,7 @@ def ran(line: list[str], **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def invoke(shop: Shop, *args: str) -> Result:
-    return CliRunner().invoke(app, [args[0], "--store", str(shop.store.path), *args[1:]])
+    return CliRunner().invoke(app, [args[0], "--store", shop.store.name, *args[1:]])
 
 
 def told(result: Result) -> list[dict[str, Any]]:
@@ -104,7 +106,7 @@ def test_by_variables_and_what_could_not_be_sent_is_an_exit_status(
     password.write_text("secret\n")
     mail.behave(rcpt={"ann@acme.example": "550 unknown"})
     env = {
-        "DESKGATE_STORE": str(shop.store.path),
+        "DESKGATE_STORE": shop.store.name,
         "DESKGATE_SMTP_SERVER": f"127.0.0.1:{mail.port}",
         "DESKGATE_SMTP_FROM": "desking@seller.example",
         "DESKGATE_SMTP_TLS": "none",

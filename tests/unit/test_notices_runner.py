@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from email.headerregistry import Address
 from functools import cache
 from pathlib import Path
@@ -30,13 +29,14 @@ from sync.notices.smtp import Mailer, Security, Server
 from sync.store import notices, schema, tenants
 from sync.store.audit import By
 from sync.store.bulk import seed_many
-from sync.store.db import open_store
 from sync.store.erasure import erase_tenant
 from sync.store.notices import Notice
 from tests import shipped
 from tests.mailserver import MailServer, mail_server, until_kept
 from tests.serving import wait_for
-from tests.storing import TESTER, Shop, at, per_unit, until
+from tests.storing import TESTER, Shop, again, at, meddle, on_every_database, on_sqlite, per_unit, until
+
+pytestmark = on_every_database
 
 END = at("2027-01-01")
 TIMEOUT = 2.0
@@ -375,9 +375,7 @@ def test_what_cannot_be_written_stops_nobody_else(desk: Desk, tmp_path: Path) ->
 def test_a_record_that_is_none_stops_nobody_else(desk: Desk) -> None:
     desk.tenant()
     desk.tenant("broken")
-    e = schema.entitlement
-    with closing(sqlite3.connect(desk.shop.store.path)) as conn, conn:
-        conn.execute(f"UPDATE {e.name} SET record = x'ff' WHERE tenant_id = 'broken'")
+    meddle(desk.shop.store, "UPDATE entitlement SET record = :record WHERE tenant_id = 'broken'", record=b"\xff")
     desk.now = END - 7 * DAY
     desk.runner().once()
     assert [n.tenant_id for n in desk.notices()] == ["acme"]
@@ -428,6 +426,7 @@ def test_what_is_queued_while_it_runs_is_sent(desk: Desk) -> None:
         wait_for(lambda: desk.states() == ["sent", "sent"])
 
 
+@on_sqlite
 def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
     desk.tenant()
     path = desk.shop.store.path
@@ -469,16 +468,15 @@ def test_a_store_that_is_locked_when_a_letter_was_taken_is_waited_for(desk: Desk
     desk.tenant()
     desk.pay()
     desk.mail.behave(delay=0.3)
-    desk.shop.store = open_store(desk.shop.store.path, busy_timeout=0.05)
+    patient, desk.shop.store = desk.shop.store, again(desk.shop.store, busy_timeout=0.05)
     runner = desk.runner()
     thread = threading.Thread(target=runner.once)
-    with capture_logs() as logs, closing(sqlite3.connect(desk.shop.store.path, isolation_level=None)) as other:
+    with capture_logs() as logs:
         thread.start()
         until_kept(desk.mail, 1)
-        other.execute("BEGIN IMMEDIATE")
-        told = ("not recorded yet", "STORE_LOCKED")
-        wait_for(lambda: told in [(e["event"], e.get("code")) for e in logs], "told of it")
-        other.execute("ROLLBACK")
+        with patient.writing(TESTER):
+            told = ("not recorded yet", "STORE_LOCKED")
+            wait_for(lambda: told in [(e["event"], e.get("code")) for e in logs], "told of it")
     thread.join(30)
     assert (desk.states(), desk.mail.count()) == (["sent"], 1)
 

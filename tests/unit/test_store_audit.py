@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ from sync.store import audit, schema
 from sync.store.audit import By, Entry, Verdict
 from sync.store.db import Store, open_store
 from sync.store.tenants import create_tenant
-from tests.storing import TESTER, Shop
+from tests.storing import TESTER, Shop, meddle, on_every_database, on_sqlite, stored
+
+pytestmark = on_every_database
 
 A = schema.audit
 COLUMNS = [column.name for column in A.columns]
@@ -38,12 +38,6 @@ def entries(store: Store) -> list[Entry]:
         return [audit.entry_of(row) for row in conn.execute(select(A).order_by(A.c.seq))]
 
 
-def altered(shop: Shop, statement: str, *values: Any) -> None:
-    """A change behind the store's back, by whoever has the file."""
-    with closing(sqlite3.connect(shop.store.path)) as conn, conn:
-        conn.execute(statement, values)
-
-
 def test_an_entry_says_who_when_what_before_and_after(shop: Shop) -> None:
     by = By(operator="ada", at=1_700_000_000_000_000, key="k1")
     with shop.store.writing(by) as writing:
@@ -61,7 +55,7 @@ def test_entries_are_numbered_without_a_gap_and_hold_together(shop: Shop) -> Non
 
 
 def test_the_trail_of_a_new_store_is_empty_and_whole(tmp_path: Path) -> None:
-    assert verdict(open_store(tmp_path / "s.db", create=True)) == Verdict(entries=0, erased=0, head="")
+    assert verdict(open_store(stored(tmp_path / "s.db"))) == Verdict(entries=0, erased=0, head="")
 
 
 def test_a_change_that_fails_leaves_no_entry(shop: Shop) -> None:
@@ -91,32 +85,33 @@ def test_records_cannot_change_without_an_entry(shop: Shop) -> None:
 @pytest.mark.parametrize("seq", [1, 2, 3])
 def test_one_flipped_byte_is_found(shop: Shop, seq: int, column: str) -> None:
     """In any cell of any entry, and in any place of it."""
-    with closing(sqlite3.connect(shop.store.path)) as conn:
-        (value,) = conn.execute(f"SELECT {column} FROM audit WHERE seq = ?", (seq,)).fetchone()
+    with shop.store.reading() as conn:
+        value = conn.scalar(select(A.c[column]).where(A.c.seq == seq))
     text = str(value)
     for place in {0, len(text) // 2, len(text) - 1} if text else {0}:
         flipped = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :] if text else "x"
         changed: Any = flipped
         if isinstance(value, int):
             changed = value ^ 64
-        altered(shop, f"UPDATE audit SET {column} = ? WHERE seq = ?", changed, seq)
+        meddle(shop.store, f"UPDATE audit SET {column} = :value WHERE seq = :seq", value=changed, seq=seq)
         found = verdict(shop.store)
         assert found.fault, (seq, column, place)
         assert found.at <= seq + 1
         restored = seq if column != "seq" else changed
-        altered(shop, f"UPDATE audit SET {column} = ? WHERE seq = ?", value, restored)
+        meddle(shop.store, f"UPDATE audit SET {column} = :value WHERE seq = :seq", value=value, seq=restored)
         assert verdict(shop.store).fault == ""
 
 
+@on_sqlite
 @pytest.mark.parametrize("value", [b"\xff\xfe", 7, None])
 def test_a_cell_of_another_type_is_found(shop: Shop, value: object) -> None:
-    altered(shop, "UPDATE audit SET details = ? WHERE seq = 2", value)
+    meddle(shop.store, "UPDATE audit SET details = :value WHERE seq = 2", value=value)
     assert "entry 2" in verdict(shop.store).fault
 
 
 @pytest.mark.parametrize("seq", [1, 2, 3])
 def test_an_entry_taken_out_is_found(shop: Shop, seq: int) -> None:
-    altered(shop, "DELETE FROM audit WHERE seq = ?", seq)
+    meddle(shop.store, "DELETE FROM audit WHERE seq = :seq", seq=seq)
     found = verdict(shop.store)
     assert found.at == seq
     assert "missing" in found.fault or "ends at entry 2" in found.fault
@@ -124,14 +119,14 @@ def test_an_entry_taken_out_is_found(shop: Shop, seq: int) -> None:
 
 def test_an_entry_put_in_is_found(shop: Shop) -> None:
     columns = ", ".join(c for c in COLUMNS if c != "seq")
-    altered(shop, f"INSERT INTO audit (seq, {columns}) SELECT 4, {columns} FROM audit WHERE seq = 3")
+    meddle(shop.store, f"INSERT INTO audit (seq, {columns}) SELECT 4, {columns} FROM audit WHERE seq = 3")
     assert verdict(shop.store).at == 4
 
 
 @pytest.mark.parametrize("seq", [-5, 0])
 def test_entries_before_the_first_are_found(shop: Shop, seq: int) -> None:
     columns = ", ".join(c for c in COLUMNS if c != "seq")
-    altered(shop, f"INSERT INTO audit (seq, {columns}) SELECT ?, {columns} FROM audit WHERE seq = 3", seq)
+    meddle(shop.store, f"INSERT INTO audit (seq, {columns}) SELECT :seq, {columns} FROM audit WHERE seq = 3", seq=seq)
     assert verdict(shop.store).fault
 
 
@@ -139,7 +134,7 @@ def test_details_are_missed_only_where_the_tenant_was_erased(shop: Shop) -> None
     with shop.store.writing(TESTER) as writing:
         audit.erase(writing.conn, "acme")
     assert "was not erased" in verdict(shop.store).fault
-    altered(shop, "UPDATE tenant SET erased_at = 1 WHERE id = 'acme'")
+    meddle(shop.store, "UPDATE tenant SET erased_at = 1 WHERE id = 'acme'")
     found = verdict(shop.store)
     assert (found.fault, found.erased) == ("", 1)
     assert entries(shop.store)[0].details is None

@@ -23,7 +23,9 @@ from sync.store.tenants import LONGEST_RETENTION, RETENTION_DAYS, archive_tenant
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, adjust_usage
 from tests.changing import Left, change, entries, movements, plan, terms, verdict
 from tests.desks import ask
-from tests.storing import START, Shop, at, months, per_unit, refused
+from tests.storing import START, Shop, at, everything, months, on_every_database, on_sqlite, per_unit, refused
+
+pytestmark = on_every_database
 
 ENDED, OVER = "2026-03-01", "2026-03-31"
 PERSONAL = ("Ada", "lovelace", "Analytical", "zh-CN")
@@ -144,15 +146,15 @@ def test_tenants_whose_retention_is_over_are_found_and_erased_together(shop: Sho
 # --- what goes ---
 
 
-def test_no_word_of_theirs_is_left_in_the_file(shop: Shop) -> None:
+def test_no_word_of_theirs_is_left_in_the_store(shop: Shop) -> None:
     change(shop, archive_tenant, "globex", now=ENDED, retention_days=0)
     desk = LocalDesk(shop.store)
     for key in ("k1", "k2"):  # the second changes nothing, and its answer says the same
         ask(desk, "UpdateTenant", id="acme", name="Ada Lovelace & Co", idempotency_key=key)
     erase(shop)
     erase(shop, "globex")
-    with closing(sqlite3.connect(shop.store.path)) as conn:
-        text = "\n".join(conn.iterdump())
+    text = everything(shop.store)
+    assert "globex-lab" in text
     assert [word for word in PERSONAL if word in text] == []
 
 
@@ -186,7 +188,7 @@ def test_the_order_the_money_and_the_ledger_stay_without_their_notes(shop: Shop)
     assert (order.note, [line.quantity for line in order.lines]) == ("", [4])
     assert (payment.note, payment.amount, payment.reference) == ("", 5 * MICROS, "INV-7")
     assert (provisioning.note, provisioning.reference) == ("", "R-1")
-    assert sum(m.amount for m in movements(shop, "acme")) == rows(shop, schema.account)[0].balance
+    assert sum(m.amount for m in movements(shop, "acme")) == rows(shop, schema.account, schema.account.c.tenant_id == "acme")[0].balance
 
 
 def test_notices_keep_their_occasion_and_nothing_else(shop: Shop) -> None:
@@ -308,6 +310,7 @@ def test_those_below_can_be_taken_elsewhere(shop: Shop) -> None:
     assert shop.record("acme-lab").holder_id == "globex"
 
 
+@on_sqlite
 def test_no_byte_of_theirs_is_left_in_the_file(shop: Shop) -> None:
     change(shop, archive_tenant, "globex", now=ENDED, retention_days=0)
     erase(shop)

@@ -38,7 +38,9 @@ from sync.transfer.importing import Import, Summary
 from sync.transfer.kinds import KINDS
 from sync.transfer.sheet import Sheet
 from sync.transfer.sought import Sought
-from tests.storing import Shop, at, months, refused, until
+from tests.storing import Shop, at, months, on_every_database, refused, until
+
+pytestmark = on_every_database
 
 NOW = at("2026-07-14T09:30:00Z")
 ALL = Sought()

@@ -19,7 +19,7 @@ from sidecar.cli.backoffice import importing
 from sidecar.core.errors import InvalidRequest
 from sync.store import audit, once, schema
 from sync.store.audit import By
-from sync.store.db import Store, open_store
+from sync.store.db import Store
 from sync.store.errors import StoreLocked, StoreUnavailable
 from sync.store.tenants import get_tenant
 from sync.transfer.drafts import CannotWrite
@@ -30,7 +30,9 @@ from sync.transfer.modes import Files, Mode, run
 from sync.transfer.report import Outcome, Told
 from sync.transfer.scratch import copy_of
 from sync.transfer.sheet import BadSheet
-from tests.storing import Shop, at
+from tests.storing import Shop, again, at, on_every_database, on_sqlite
+
+pytestmark = on_every_database
 
 NOW = at("2026-07-14T09:30:00Z")
 HEADER = "tenant,parent,tags,edition"
@@ -73,7 +75,10 @@ class Desk:
     def state(self) -> Mapping[str, list[Any]]:
         """All that the store holds."""
         with self.shop.store.reading() as conn:
-            return {t.name: [tuple(row) for row in conn.execute(select(t))] for t in schema.metadata.sorted_tables}
+            return {
+                t.name: [tuple(row) for row in conn.execute(select(t).order_by(*t.primary_key))]
+                for t in schema.metadata.sorted_tables
+            }
 
     def tenants(self) -> list[tuple[str, str | None]]:
         t = schema.tenant
@@ -270,7 +275,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(
 
 def test_nobody_waits_for_a_dry_run_nor_it_for_them(desk: Desk) -> None:
     desk.write(*(f"t{n:04},,," for n in range(2 * BATCH)))
-    eager = open_store(desk.shop.store.path, busy_timeout=0)
+    eager = again(desk.shop.store, busy_timeout=0)
 
     def meanwhile(rows: int, read: int) -> None:
         with eager.writing(By(operator="o", at=NOW)) as writing:
@@ -285,7 +290,7 @@ def test_nobody_waits_for_a_dry_run_nor_it_for_them(desk: Desk) -> None:
 
 def test_others_come_to_write_between_two_batches(desk: Desk) -> None:
     desk.write(*(f"t{n:04},,," for n in range(2 * BATCH)))
-    eager = open_store(desk.shop.store.path, busy_timeout=0)
+    eager = again(desk.shop.store, busy_timeout=0)
 
     def meanwhile(rows: int, read: int) -> None:
         with eager.writing(By(operator="o", at=NOW)) as writing:
@@ -296,7 +301,7 @@ def test_others_come_to_write_between_two_batches(desk: Desk) -> None:
 
 def test_an_import_that_finds_the_store_locked_says_so_and_goes_on_the_next_time(desk: Desk) -> None:
     desk.write("a,,,")
-    hasty = open_store(desk.shop.store.path, busy_timeout=0)
+    hasty = again(desk.shop.store, busy_timeout=0)
     with hasty.writing(By(operator="o", at=NOW)), pytest.raises(StoreLocked):
         desk.take(store=hasty)
     assert desk.take(store=hasty).outcomes == {Outcome.DONE: 1}
@@ -304,7 +309,7 @@ def test_an_import_that_finds_the_store_locked_says_so_and_goes_on_the_next_time
 
 def test_an_import_that_states_no_instant_has_that_at_which_its_turn_comes(desk: Desk) -> None:
     """What others did while it waited was before."""
-    hasty = open_store(desk.shop.store.path, busy_timeout=0)
+    hasty = again(desk.shop.store, busy_timeout=0)
 
     def clock() -> int:
         with pytest.raises(StoreLocked), hasty.writing(By(operator="o", at=NOW)):
@@ -394,6 +399,7 @@ def test_files_that_cannot_be_written_are_told_before_anything_is_done(desk: Des
     assert desk.tenants() == []
 
 
+@on_sqlite
 def test_no_file_that_is_needed_is_written_over(desk: Desk) -> None:
     desk.write("a,,,")
     link = desk.file.with_name("link")
@@ -445,6 +451,7 @@ def test_a_report_under_a_link_goes_where_the_link_leads(desk: Desk, tmp_path: P
     assert "done" in place.read_text()
 
 
+@on_sqlite
 def test_a_store_that_cannot_be_copied_is_told(desk: Desk, tmp_path: Path) -> None:
     store: Store = desk.shop.store
     store.path.rename(tmp_path / "gone")
