@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from sidecar.core.model import Instant
+from sidecar.core.model import SECOND, Instant
 from sidecar.state.clockfile import ClockFile, Remembered
 
 NANOS: Final = 1000
@@ -160,7 +160,7 @@ class Clock:
             self._write(Remembered(floor=rule.floor, last_contact=contact, licensed=issued_at))
             self._adopt(rule)
             self._licensed, self.last_contact = issued_at, contact
-        if after != before:
+        if abs(after - before) >= SECOND:
             self._log.warning("the clock was settled", before=before, after=after, by="a license issued later")
         return True
 

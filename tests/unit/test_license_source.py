@@ -30,6 +30,7 @@ from sync.store.audit import Sought, entries
 from sync.store.db import Store, open_store
 from sync.store.errors import Refused
 from sync.store.licenses import Asked, issue
+from sync.store.revisions import LEAP, mean_restored
 from sync.store.tenants import archive_tenant, create_tenant
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, adjust_usage
 from sync.usagestore import VisibleAt
@@ -529,11 +530,13 @@ def test_an_operator_can_mean_an_earlier_usage_store(site: Site) -> None:
     site.step()
     put(site.usage_path, backup)
     site.fails(FailureKind.HISTORY_WENT_BACK, "deskgate store restored")
-    with closing(sqlite3.connect(site.usage_path, isolation_level=None)) as conn:
-        conn.execute("UPDATE store SET revision = 100, restored = 100")
-        conn.execute("INSERT INTO revision_log SELECT revision, digest, 0 FROM store")
+    with site.usage.writing(TESTER) as writing:
+        mean_restored(writing)
     site.step()
-    assert (site.at, site.units()) == ((1, 100), 0)
+    assert (site.at, site.units()) == ((1, LEAP + 2), 0)
+    site.use("acme", "fixed_desk", Delta(units=1))
+    site.step()
+    assert (site.at, site.units()) == ((1, LEAP + 3), 1)
 
 
 @pytest.mark.parametrize(
