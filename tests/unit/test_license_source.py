@@ -21,6 +21,7 @@ from sidecar.core.model import DAY, SECOND, Instant, Record, Seat
 from sidecar.state.applier import Applier
 from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFile
+from sidecar.state.copyfile import CopyFailed, CopyKind
 from sidecar.state.localcopy import LocalCopy
 from sync.license import License
 from sync.licensed import SHIFT, split
@@ -338,6 +339,31 @@ def test_a_statement_during_a_renewal_is_seen_by_its_revision(site: Site) -> Non
     site.step()
     assert answered == [1 << SHIFT | 2, 2 << SHIFT | 3]
     assert (site.sink.revision >= max(answered), site.units()) == (True, 2)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_renewal_that_cannot_be_kept_is_made_up_for(site: Site, down: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the disk is full, or the process is killed, once the license is on record and nothing else is done."""
+    site.drop(ACME)
+    site.step()
+    site.hands.micros = START + 1000 * DAY
+    assert site.clock.now() == site.hands.micros
+    site.hands.micros = START
+    with monkeypatch.context() as broken:
+        broken.setattr(site.copy, "apply", _full)
+        site.drop(record("acme", grant(amount=20)), serial=2)
+        site.fails(FailureKind.LOCAL_COPY, "no room")
+    assert (site.at, site.amount(), site.clock.now()) == ((1, 1), 10, START + 1000 * DAY)
+    used = site.use("acme", "fixed_desk", Delta(units=1))
+    if down:
+        site.restart()
+    site.step()
+    assert (site.at, site.amount(), site.sink.revision) == ((2, 2), 20, used)
+    assert site.clock.now() < START + 2 * DAY
+
+
+def _full(*_: object, **__: object) -> None:
+    raise CopyFailed(CopyKind.FULL, "no room left on the disk")
 
 
 def test_the_same_license_again_is_no_news(site: Site) -> None:
