@@ -5,22 +5,16 @@ What is read for one update is read in one view of the store. Its clock is the s
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from random import Random
 from typing import Final
-from weakref import WeakSet
-
-import psycopg
 
 from sync.feed.backoff import Backoff
 from sync.feed.bell import DatabaseBell
 from sync.feed.reading import changes_since, everything, look, store_clock
 from sync.history import Way, way
+from sync.lines import Lines
 from sync.sources import Change, FailureKind, Position, Sink, SyncFailed, Update
 from sync.store.db import Store
 from sync.store.errors import (
@@ -39,7 +33,6 @@ LOOK_EVERY: Final = 0.75
 """Seconds between two looks, should no word of a change come."""
 PATIENCE: Final = 30.0
 """Seconds without a row or an answer after which a connection is given up."""
-WATCHED_EVERY: Final = 0.25
 PROMPT: Final = 0.5
 """Seconds that it may have taken to be told the server's instant, for it to settle what `now` is."""
 
@@ -76,7 +69,7 @@ class PostgresSource:
         """
         self.pace: Final = Backoff(chance or Random(), now=clock())  # noqa: S311 - it spreads a fleet, no more
         self._lines: Final = Lines(patience, clock)
-        self._store: Final = Store(PostgresPlace(url, busy_timeout=5.0, on_connect=self._lines.add))
+        self._store: Final = Store(PostgresPlace(url, busy_timeout=5.0, connect=self._lines.connect))
         self._bell: Final = DatabaseBell(self._store)
         self._look_every: Final = look_every
         self._caught_up = False
@@ -89,7 +82,8 @@ class PostgresSource:
         held = sink.position()
         try:
             if self._caught_up:
-                self._bell.wait(self._look_every)
+                with self._lines.watched():
+                    self._bell.wait(self._look_every)
             self._look(sink, held)
         except StoreError as e:
             self._give_up()
@@ -156,72 +150,6 @@ class PostgresSource:
             )
         kind = next((kind for of, kind in KINDS if isinstance(error, of)), FailureKind.UNREADABLE)
         return SyncFailed(kind, error.advice)
-
-
-class Lines:
-    """All connections of one source: what blocks on one of them ends when it is cut, by an interruption or because
-    nothing was heard for too long.
-    """
-
-    def __init__(self, patience: float, clock: Callable[[], float]) -> None:
-        self.interrupted: Final = threading.Event()
-        self.overdue = ""
-        """Why the lines were cut, when nothing was heard."""
-        self._patience: Final = patience
-        self._clock: Final = clock
-        self._lock: Final = threading.Lock()
-        self._open: Final[WeakSet[psycopg.Connection]] = WeakSet()
-        self._heard_at: float | None = None
-        """When something last came over a line; None: nothing is waited for."""
-        self._watchdog: threading.Thread | None = None
-
-    def add(self, line: psycopg.Connection) -> None:
-        """One more."""
-        with self._lock:
-            self._open.add(line)
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """In the block something is waited for, until it is said that it is not."""
-        self._begin()
-        try:
-            yield
-        finally:
-            self.rest()
-
-    def heard(self) -> None:
-        """Something came, and more is waited for."""
-        self._heard_at = self._clock()
-
-    def rest(self) -> None:
-        """Nothing is waited for."""
-        self._heard_at = None
-
-    def interrupt(self) -> None:
-        """Cuts all of them, for good."""
-        self.interrupted.set()
-        self._cut()
-
-    def _begin(self) -> None:
-        self.overdue = ""
-        self.heard()
-        if self._watchdog is None:
-            self._watchdog = threading.Thread(target=self._watch, name="deskgate-store-watchdog", daemon=True)
-            self._watchdog.start()
-
-    def _watch(self) -> None:
-        while not self.interrupted.wait(min(WATCHED_EVERY, self._patience)):
-            heard_at = self._heard_at
-            if heard_at is not None and self._clock() - heard_at > self._patience:
-                self.overdue = f"said nothing for {self._patience:g} s"
-                self._cut()
-
-    def _cut(self) -> None:
-        with self._lock:
-            lines = list(self._open)
-        for line in lines:
-            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(line.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
 
 
 def _state(error: StoreError) -> str:

@@ -137,14 +137,12 @@ class PostgresPlace:
     errors: Final = (DBAPIError, psycopg.Error, PoolTimeout)
 
     def __init__(
-        self, url: str, *, busy_timeout: float, on_connect: Callable[[psycopg.Connection], object] = lambda _: None
+        self, url: str, *, busy_timeout: float, connect: Callable[..., psycopg.Connection] = psycopg.connect
     ) -> None:
-        """`on_connect` is told of each connection that is made. Raises StoreUnavailable for a text that is no URL of a
-        database.
-        """
+        """`connect` makes each connection. Raises StoreUnavailable for a text that is no URL of a database."""
         given = _parsed(url)
         self.name: Final = _name(given)
-        self._engine: Final = _engine(given, busy_timeout, on_connect)
+        self._engine: Final = _engine(given, busy_timeout, connect)
         weakref.finalize(self, self._engine.dispose).atexit = False
 
     def failure(self, error: Exception) -> StoreError | None:
@@ -245,9 +243,7 @@ def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else quote(host, safe="")
 
 
-def _engine(
-    given: Mapping[str, Any], busy_timeout: float, on_connect: Callable[[psycopg.Connection], object]
-) -> Engine:
+def _engine(given: Mapping[str, Any], busy_timeout: float, made_by: Callable[..., psycopg.Connection]) -> Engine:
     engine = create_engine(
         "postgresql+psycopg://",
         pool_size=KEPT,
@@ -260,8 +256,7 @@ def _engine(
     patience = str(max(1, round(busy_timeout * 1000)))
 
     def connect(_dialect: object, _record: object, _args: object, kwargs: dict[str, Any]) -> Any:
-        conn = psycopg.connect(**{**DEFAULTS, **given, "client_encoding": "UTF8", **kwargs})
-        on_connect(conn)
+        conn = made_by(**{**DEFAULTS, **given, "client_encoding": "UTF8", **kwargs})
         try:
             conn.execute(SESSION, [patience])
             conn.commit()
