@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
 from types import FrameType
 from typing import Final, NoReturn
@@ -18,6 +18,7 @@ from sidecar.inforce import PoliciesInForce
 from sidecar.observe.logs import log
 from sidecar.observe.metrics import Metrics
 from sidecar.policy.reload import load_or_last_good
+from sidecar.reach import reach_of
 from sidecar.serving.fronts.grpcio import GrpcioFront
 from sidecar.serving.http import HttpFront, Probes
 from sidecar.serving.service import Service
@@ -31,9 +32,7 @@ from sidecar.state.directory import StateDirectory
 from sidecar.state.localcopy import LocalCopy
 from sidecar.state.world import Worlds
 from sidecar.telling import Telling
-from sidecar.usagewriter import StoreUsageWriter
 from sidecar.version import VERSION
-from sync import storeurl
 from sync.follower import Follower
 from sync.opening import open_source
 from sync.sources import Change, FailureKind
@@ -80,6 +79,7 @@ class Sidecar:
             publish=self._publish,
             on_sync_failure=lambda kind: self.metrics.sync_failure(kind.value),
             on_copy_failure=lambda kind: self.metrics.local_copy_failure(kind.value),
+            on_followed=lambda: self.reach.wake(),
         )
         self.follower: Final = Follower(open_source(settings.store, settings.source_options), self.applier)
         self.policies: Final = PoliciesInForce(
@@ -91,16 +91,25 @@ class Sidecar:
             state_dir=settings.state_dir,
             poll_seconds=settings.policy_poll_seconds,
         )
+        self.reach: Final = reach_of(
+            settings,
+            path=self.state.outbox,
+            applier=self.applier,
+            clock=self.clock,
+            metrics=self.metrics,
+            unfollowed=self._unfollowed,
+        )
         service = Service(
             worlds=self.worlds,
             now=self.clock.now,
             freshness_of=self.applier.freshness_of,
             metrics=self.metrics,
-            adjust=StoreUsageWriter(
-                settings.written_store or "", self.clock.now, self._unfollowed, _revisions_of_answers(settings)
-            ),
+            adjust=self.reach.adjust,
             max_waiting=settings.max_waiting,
             instance=secrets.token_hex(4),
+            fetch=self.reach.fetch,
+            fetched_seconds=settings.fetched_seconds,
+            partial=bool(settings.only_tenants),
         )
         self.front: Final = GrpcioFront(
             service=service,
@@ -109,6 +118,7 @@ class Sidecar:
             socket_path=settings.grpc_socket,
             socket_mode=settings.socket_mode,
             threads=settings.threads,
+            writers=self.reach.writers,
             max_in_flight=settings.max_in_flight,
             inline=settings.inline,
         )
@@ -141,6 +151,7 @@ class Sidecar:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
+        self.reach.start()
         self.front.start()
         self.follower.start()
         self._following = True
@@ -154,6 +165,7 @@ class Sidecar:
         self.front.serving(False)
         _log.info("draining", seconds=self.settings.drain_seconds, in_flight=self.front.in_flight)
         self.front.stop(self.settings.drain_seconds)
+        self.reach.stop()
         self.policies.stop()
         self.follower.stop()
         if self.follower.join(UNFOLLOW_SECONDS):
@@ -210,15 +222,6 @@ def run(settings: Settings) -> None:
     sidecar.stop()
     if sidecar.front.in_flight:
         _leave()
-
-
-def _revisions_of_answers(settings: Settings) -> Callable[[int], int]:
-    """What makes a revision of the store that is written to one of answers."""
-    if settings.store_kind != storeurl.LICENSE:
-        return int
-    from sync.usagestore import VisibleAt
-
-    return VisibleAt(settings.usage_store)
 
 
 def _leave() -> NoReturn:

@@ -231,6 +231,18 @@ class Settings(BaseModel):
         le=10_000_000,
         description="Tenants kept compiled, those asked about last; others stay as bytes.",
     )
+    outbox_limit: _Int = Field(
+        default=100_000,
+        ge=1,
+        le=10_000_000,
+        description="Statements of usage that may wait for a store over a network, refused ones too; more are refused.",
+    )
+    fetched_seconds: _Seconds = Field(
+        default=5.0,
+        ge=0,
+        le=300,
+        description="How long a tenant that was fetched by itself from a store over a network is taken as it was then.",
+    )
     drain_seconds: _Seconds = Field(
         default=10.0, ge=0, le=600, description="How long started calls may take to end once a stop was asked for."
     )

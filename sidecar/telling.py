@@ -11,6 +11,7 @@ from sidecar.version import VERSION
 
 if TYPE_CHECKING:
     from sidecar.app import Sidecar
+    from sidecar.outbox.rows import Counts
 
 
 class Telling:
@@ -42,6 +43,11 @@ class Telling:
         gauge("policy_info", lambda: {(policies.policy_set.revision,): 1.0})
         gauge("policy_last_reload_ok", lambda: float(policies.last_reload_ok))
         gauge("policy_last_reload_timestamp_seconds", lambda: _seconds(policies.last_reload_at))
+        reach = sidecar.reach
+        gauge("outbox_pending", lambda: _count(reach.counts(), "pending"))
+        gauge("outbox_oldest_timestamp_seconds", lambda: _oldest(reach.counts()))
+        gauge("outbox_kept", lambda: _count(reach.counts(), "refused"))
+        gauge("outbox_set_aside", reach.set_aside)
 
     def status(self) -> Status:
         """The whole state at this moment."""
@@ -58,6 +64,7 @@ class Telling:
             ),
             policies=sidecar.policies.status(),
             store=self._store(),
+            outbox=sidecar.reach.status(),
             clock=ClockStatus(
                 now=format_instant(sidecar.clock.now()),
                 machine=format_instant(sidecar.clock.machine),
@@ -89,6 +96,14 @@ class Telling:
         """By the thresholds that hold for everyone."""
         sidecar = self._sidecar
         return sidecar.applier.freshness_of(sidecar.worlds.book.general.thresholds, sidecar.clock.now())
+
+
+def _count(counts: Counts | None, name: str) -> float | None:
+    return None if counts is None else float(getattr(counts, name))
+
+
+def _oldest(counts: Counts | None) -> float | None:
+    return None if counts is None else _seconds(counts.oldest)
 
 
 def _seconds(instant: Instant | None) -> float | None:

@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("sidecar.cli.config:app", "Show the settings and where each comes from."),
     "clock": ("sidecar.cli.clock:app", "Show and settle the instant that a sidecar decides by."),
     "license": ("sidecar.cli.license:app", "Signed licenses, for installations without a central store."),
+    "outbox": ("sidecar.cli.outbox:app", "Statements of usage on their way to a store over a network."),
     "tenant": ("sidecar.cli.backoffice.tenant:app", "Tenants: create, change, block, archive, show."),
     "product": ("sidecar.cli.backoffice.catalog:products", "Products: what is sold, and what each grants."),
     "edition": ("sidecar.cli.backoffice.catalog:editions", "Editions: caps on desks, and price lists."),

@@ -16,9 +16,7 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.processors.StackInfoRenderer(),
 )
 
-TRACES: Final = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
+TRACES: Final = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 """Without the values of variables: tokens and people's data are among them."""
 
 

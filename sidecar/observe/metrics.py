@@ -71,6 +71,19 @@ COUNTERS: Final = (
         bound=32,
     ),
     Described(name="clock_failures_total", help="Times that the clock's memory could not be kept on disk."),
+    Described(
+        name="fetches_total",
+        help="Calls to the store for a single tenant, by result: got, unknown, denied or failed.",
+        labels=("result",),
+        bound=5,
+    ),
+    Described(name="outbox_sent_total", help="Statements of usage that the store took from the outbox."),
+    Described(
+        name="outbox_refused_total",
+        help="Statements of usage that were acknowledged and then refused by the store, by its code.",
+        labels=("code",),
+        bound=16,
+    ),
     Described(name="policy_reloads_total", help="Policy sets read, by result: ok or bad.", labels=("result",), bound=3),
 )
 
@@ -90,6 +103,10 @@ GAUGES: Final = (
         name="freshness", help="1 for the state that holds by default terms, 0 for the others.", labels=("state",)
     ),
     Described(name="clock_offset_seconds", help="The machine's clock less the instant that is decided by."),
+    Described(name="outbox_pending", help="Statements of usage that wait to be sent to the store."),
+    Described(name="outbox_oldest_timestamp_seconds", help="When the oldest of them was stated."),
+    Described(name="outbox_kept", help="Statements of usage that the store refused, kept for an operator."),
+    Described(name="outbox_set_aside", help="Damaged files of the outbox that were set aside and are still there."),
     Described(name="policy_info", help="1; the revision of the policy set in force.", labels=("revision",)),
     Described(name="policy_last_reload_ok", help="1 when the policy files as last read were good, else 0."),
     Described(name="policy_last_reload_timestamp_seconds", help="When the policy files were last read anew."),
@@ -187,6 +204,18 @@ class Metrics(Collector):
     def local_copy_failure(self, kind: str) -> None:
         """Counts a failed attempt to read or write the local copy."""
         self._count("local_copy_failures_total", kind)
+
+    def fetch(self, result: str) -> None:
+        """Counts a call for a single tenant."""
+        self._count("fetches_total", result)
+
+    def outbox_sent(self) -> None:
+        """Counts a statement that the store took from the outbox."""
+        self._count("outbox_sent_total")
+
+    def outbox_refused(self, code: str) -> None:
+        """Counts a statement that was acknowledged and then refused."""
+        self._count("outbox_refused_total", code)
 
     def clock_failure(self) -> None:
         """Counts a time that the clock's memory could not be kept."""

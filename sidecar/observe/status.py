@@ -37,6 +37,23 @@ class StoreStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxStatus:
+    """Statements of usage on their way to a store over a network; `deskgate outbox list` has them one by one."""
+
+    file: str
+    usable: bool
+    """False: it cannot be read, and the figures are not known."""
+    pending: int
+    oldest_at: str
+    not_sent_because: str
+    """"": they are sent."""
+    refused: int
+    """Kept for an operator."""
+    set_aside: tuple[str, ...]
+    """Damaged outboxes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockStatus:
     """The instant that is decided by, where it comes from, and how far the machine's clock is from it."""
 
@@ -75,5 +92,7 @@ class Status:
     serving: ServingStatus
     policies: PolicyStatus
     store: StoreStatus
+    outbox: OutboxStatus | None
+    """None: usage is written to the store directly."""
     clock: ClockStatus
     tenants: TenantStatus

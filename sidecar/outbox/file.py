@@ -24,8 +24,6 @@ from sidecar.outbox.rows import (
     Statement,
 )
 
-FILE: Final = "outbox.db"
-"""In the state directory."""
 ASIDE: Final = ".aside-"
 ADD: Final = "INSERT INTO statement (idempotency_key, tenant_id, key, request, at, seal) VALUES (?, ?, ?, ?, ?, ?)"
 BY_KEY: Final = rows.SELECT + " WHERE idempotency_key = ?"

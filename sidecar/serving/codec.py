@@ -15,10 +15,11 @@ from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar._gen.desking.entitlements.v1 import entitlement_pb2 as records_pb
 from sidecar.core.actions import ASSIGN, NEEDS_KIND
 from sidecar.core.decide import Advice, Decision, Figures
-from sidecar.core.errors import InvalidRequest
+from sidecar.core.errors import DeskgateError, InvalidRequest
 from sidecar.core.facts import SHAPES, UNKNOWN_SHAPE, Details
 from sidecar.core.model import DAY, FOREVER, SECOND, SINCE_EVER, UNLIMITED, Freshness, Instant, Limit
 from sidecar.core.timeline import Segment
+from sidecar.serving.answers import Code
 
 M = TypeVar("M", bound=Message)
 
@@ -170,9 +171,9 @@ def constant_part(decision: Decision, freshness: Freshness | None, policy_revisi
     return message.SerializeToString()
 
 
-def batch_error(problem: InvalidRequest) -> bytes:
+def batch_error(problem: DeskgateError, code: Code = Code.INVALID_ARGUMENT) -> bytes:
     """An item that could not be judged, as one result of a batch."""
-    result = pb.CheckResult(error=pb.ItemError(code=3, message=str(problem)))
+    result = pb.CheckResult(error=pb.ItemError(code=code, message=str(problem)))
     return pb.CheckBatchResponse(results=[result]).SerializeToString()
 
 

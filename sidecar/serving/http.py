@@ -218,7 +218,7 @@ STYLE: Final = (
 
 def _html(values: Mapping[str, Any]) -> str:
     """A page of one table a section; whatever the values hold is escaped."""
-    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    plain = {key: value for key, value in values.items() if value is not None and not isinstance(value, Mapping)}
     sections = {"deskgate": plain, **{key: value for key, value in values.items() if isinstance(value, Mapping)}}
     body = "".join(f"<h2>{html.escape(name)}</h2>{_table(rows)}" for name, rows in sections.items())
     return (

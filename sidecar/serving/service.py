@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -26,26 +25,18 @@ from sidecar.serving.codec import (
     read_timestamp,
 )
 from sidecar.serving.explain import explain
+from sidecar.serving.fetching import Fetch, Fetching
 from sidecar.serving.judge import FreshnessOf, Judge
+from sidecar.serving.seeking import LONGEST_WAIT, NO_PATIENCE, Seeker, WouldWait, patience
 from sidecar.serving.stamps import Stamps
 from sidecar.state.world import World, Worlds
 
 SERVICE: Final = "desking.entitlements.v1.AuthorizationService"
-LONGEST_WAIT: Final = 2.0
-"""Seconds that a question may wait for its min_revision, and a statement of usage for a store over a network."""
-MARGIN: Final = 0.05
-"""Seconds before the caller's deadline at which waiting ends, so that the answer still arrives."""
 log: Final = structlog.get_logger(__name__)
 
 
 QUICK_BYTES: Final = 8 * 1024
 """A batch of more bytes (about 80 questions) is work for a thread that may be interrupted."""
-NO_PATIENCE: Final = -1.0
-"""Instead of the seconds to a deadline: waiting is out of the question."""
-
-
-class WouldWait(Exception):
-    """A call that must be answered at once would have to wait, or takes too long."""
 
 
 class Service:
@@ -61,16 +52,29 @@ class Service:
         adjust: UsageWriter,
         max_waiting: int,
         instance: str,
+        fetch: Fetch | None = None,
+        fetched_seconds: float = 5.0,
+        partial: bool = False,
     ) -> None:
-        """`instance` begins every decision id: it tells this start of this process from any other."""
+        """`instance` begins every decision id: it tells this start of this process from any other.
+
+        `fetch` brings single tenants, which are kept for `fetched_seconds`. `partial`: the worlds hold some of the
+        store's tenants only, and any other is fetched.
+        """
         self._worlds: Final = worlds
         self._now: Final = now
         self._freshness_of: Final = freshness_of
         self._metrics: Final = metrics
         self._adjust: Final = adjust
         self._judge: Final = Judge(metrics=metrics, freshness_of=freshness_of)
-        self._waiting: Final = threading.BoundedSemaphore(max_waiting)
         self._stamps: Final = Stamps(instance)
+        fetching = (
+            Fetching(fetch, worlds, seconds=fetched_seconds, timeout=LONGEST_WAIT, on_result=metrics.fetch)
+            if fetch is not None
+            else None
+        )
+        self._seeker: Final = Seeker(worlds, max_waiting=max_waiting, fetching=fetching, partial=partial)
+        self._partial: Final = self._seeker.partial
         self._methods: Final[Mapping[str, Callable[[bytes, float | None, Recorder], bytes]]] = {
             "Check": self._check,
             "CheckBatch": self._check_batch,
@@ -100,8 +104,8 @@ class Service:
         try:
             if remaining is not None and remaining <= 0:
                 raise CannotAnswer(Code.DEADLINE_EXCEEDED, "the deadline had passed before work began")
-            patience = remaining if patient else NO_PATIENCE
-            answer = Answer(Code.OK, self._methods[method](request, patience, recorder))
+            left = remaining if patient else NO_PATIENCE
+            answer = Answer(Code.OK, self._methods[method](request, left, recorder))
         except WouldWait:
             raise
         except InvalidRequest as e:
@@ -118,9 +122,11 @@ class Service:
 
     def _check(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.CheckRequest, request, CHECK_BYTES)
-        world = self._world(message.min_revision, remaining)
+        min_revision, world = message.min_revision, self._worlds.current
+        if world is None or min_revision or self._partial:
+            world = self._seeker.world(message, len(request), remaining)
         now = self._now()
-        constant = self._late if world.revision < message.min_revision else self._judge.constant
+        constant = self._late if world.revision < min_revision else self._judge.constant
         return constant(world, message, len(request), now, recorder) + self._stamp(world, now)
 
     def _check_batch(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
@@ -130,7 +136,9 @@ class Service:
         items = message.items
         if not 1 <= len(items) <= BATCH_ITEMS:
             raise InvalidRequest("items", f"1 to {BATCH_ITEMS} are needed, got {len(items)}")
-        world = self._world(message.min_revision, remaining)
+        world = self._seeker.reached(message.min_revision, remaining)
+        if self._partial:
+            return self._mixed_batch(world, message, remaining, recorder)
         now = self._now()
         constant = self._late if world.revision < message.min_revision else self._judge.constant
         moment, framed = self._stamps.moment(world.revision, now), self._stamps.item
@@ -142,13 +150,34 @@ class Service:
                 results.append(batch_error(e))
         return b"".join(results)
 
+    def _mixed_batch(
+        self, world: World, message: pb.CheckBatchRequest, remaining: float | None, recorder: Recorder
+    ) -> bytes:
+        """A batch of which some tenants may have to be fetched, each in a world of its own."""
+        min_revision = message.min_revision
+        others = self._seeker.others(world, _asked_about(world, message.items), min_revision, remaining)
+        now, framed = self._now(), self._stamps.item
+        results = []
+        for item in message.items:
+            here = others.get(item.tenant_id, world)
+            if isinstance(here, CannotAnswer):
+                results.append(batch_error(here, here.code))
+                continue
+            constant = self._late if here.revision < min_revision else self._judge.constant
+            moment = self._stamps.moment(here.revision, now)
+            try:
+                results.append(framed(constant(here, item, _checked_size(item), now, recorder), moment))
+            except InvalidRequest as e:
+                results.append(batch_error(e))
+        return b"".join(results)
+
     def _late(self, world: World, message: pb.CheckRequest, size: int, now: Instant, recorder: Recorder) -> bytes:
         return self._judge.refused(world, message, size, REVISION_NOT_REACHED, now, recorder)
 
     def _explain(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         message = read_message(pb.ExplainRequest, request, CHECK_BYTES)
         check, size = message.check, len(request)
-        world = self._world(check.min_revision, remaining)
+        world = self._seeker.world(check, size, remaining)
         now = self._now()
         at = read_timestamp("at", message.at) if message.HasField("at") else now
         read_ask(check, size)
@@ -171,7 +200,7 @@ class Service:
 
     def _adjust_usage(self, request: bytes, remaining: float | None, recorder: Recorder) -> bytes:
         adjustment = read_adjustment(read_message(pb.AdjustUsageRequest, request, CHECK_BYTES))
-        done = self._adjust(adjustment, _patience(remaining))
+        done = self._adjust(adjustment, patience(remaining))
         return pb.AdjustUsageResponse(
             units=done.units, seats=done.seats, revision=done.revision, queued=done.queued
         ).SerializeToString()
@@ -179,32 +208,16 @@ class Service:
     def _stamp(self, world: World, as_of: Instant) -> bytes:
         return self._stamps.moment(world.revision, as_of) + self._stamps.next_id()
 
-    def _world(self, min_revision: int, remaining: float | None) -> World:
-        """The current world, or, once a wait that is bounded in time and number is over, whatever there is by then."""
-        world = self._worlds.current
-        if min_revision:
-            if min_revision < 0:
-                raise InvalidRequest("min_revision", f"{min_revision} is below 0")
-            if world is not None and world.revision < min_revision:
-                world = self._wait(min_revision, remaining)
-        if world is None:
-            raise CannotAnswer(Code.UNAVAILABLE, "no complete entitlement data is in place yet")
-        return world
 
-    def _wait(self, min_revision: int, remaining: float | None) -> World | None:
-        if remaining == NO_PATIENCE:
-            raise WouldWait
-        if not self._waiting.acquire(blocking=False):
-            raise CannotAnswer(Code.RESOURCE_EXHAUSTED, "too many calls are waiting for a min_revision")
-        try:
-            return self._worlds.wait_for(min_revision, _patience(remaining))
-        finally:
-            self._waiting.release()
-
-
-def _patience(remaining: float | None) -> float:
-    """How many seconds a call may wait, given those to its deadline."""
-    return LONGEST_WAIT if remaining is None else max(0.0, min(LONGEST_WAIT, remaining - MARGIN))
+def _asked_about(world: World, items: Iterable[pb.CheckRequest]) -> Iterator[str]:
+    """The tenants that a world does not hold, of questions that can be judged."""
+    for item in items:
+        if not world.holds(item.tenant_id):
+            try:
+                read_ask(item, _checked_size(item))
+            except InvalidRequest:
+                continue
+            yield item.tenant_id
 
 
 def _checked_size(item: pb.CheckRequest) -> int:

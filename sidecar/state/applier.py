@@ -49,7 +49,9 @@ class Applier:
         on_sync_failure: Callable[[FailureKind], None] = _unheard,
         on_copy_failure: Callable[[CopyKind], None] = _unheard,
         on_invalid: Callable[[str, InvalidRecord], None] = lambda _id, _error: None,
+        on_followed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_followed` hears when the store is in touch again after a failure."""
         self.held: Position | None = None
         """How far the world is that answers rest on; None: there is no complete one yet."""
         self.last_applied: Instant | None = None
@@ -67,6 +69,7 @@ class Applier:
         self._on_sync_failure: Final = on_sync_failure
         self._on_copy_failure: Final = on_copy_failure
         self._on_invalid: Final = on_invalid
+        self._on_followed: Final = on_followed
         self._log: Final = structlog.get_logger(component="sync")
 
     @property
@@ -137,6 +140,7 @@ class Applier:
         if self.failing is not None:
             self._log.info("the store is followed again", after=self.failing.kind, revision=self.revision)
             self.failing = None
+            self._on_followed()
 
     def license_issued(self, at: Instant) -> None:
         """The license that is held was issued at this instant: that settles the clock, once. Raises SyncFailed."""

@@ -14,6 +14,8 @@ from sidecar.core.errors import DeskgateError
 LOCK: Final = "lock"
 COPY: Final = "entitlements.db"
 CLOCK: Final = "clock"
+OUTBOX: Final = "outbox.db"
+"""Statements of usage on their way to a store over a network."""
 USAGE: Final = "usage.db"
 """Where what exists is kept under a signed license."""
 
@@ -58,6 +60,11 @@ class StateDirectory:
     def clock(self) -> Path:
         """The clock's floor and the last contact."""
         return self.path / CLOCK
+
+    @property
+    def outbox(self) -> Path:
+        """Statements of usage on their way to a store over a network."""
+        return self.path / OUTBOX
 
     def close(self) -> None:
         """Lets the directory go."""

@@ -18,6 +18,8 @@ from sidecar.core.tenant import Tenant
 from sidecar.records import decode
 from sidecar.state.tenants import Tenants
 
+FEW: Final = 4
+"""Tenants that are kept compiled where a world is made for one."""
 OnInvalid = Callable[[str, InvalidRecord], None]
 """Told of a record that nothing may be decided from, when it is first asked about."""
 
@@ -75,6 +77,23 @@ class World:
             if found is not None and len(self.found) < self._compiled.maxsize:
                 self.found[tenant_id] = found
         return found
+
+    def holds(self, tenant_id: str) -> bool:
+        """Whether there is a record of the tenant, of whatever worth."""
+        return tenant_id in self.found or self.tenants.get(tenant_id) is not None
+
+    def with_records(self, changes: Iterable[tuple[str, bytes | None]], *, store_id: str, revision: int) -> World:
+        """This world with some tenants as they are at another revision. What is compiled for it is its own."""
+        return World(
+            book=self.book,
+            tenants=self.tenants.changed(changes),
+            store_id=store_id,
+            revision=revision,
+            number=self.number,
+            compiled=LRUCache(FEW),
+            lock=threading.Lock(),
+            on_invalid=self._on_invalid,
+        )
 
     def peek(self, tenant_id: str) -> Tenant | None:
         """The tenant, compiled for this question alone."""
@@ -174,11 +193,19 @@ class Worlds:
         if old is not None:
             _let_go(old.found)
 
-    def wait_for(self, revision: int, timeout: float) -> World | None:
-        """The first world at or past a revision, or the one there is after `timeout` seconds."""
+    def wait_for(self, revision: int, timeout: float, unless: Callable[[], bool] = lambda: False) -> World | None:
+        """The first world at or past a revision, or the one there is after `timeout` seconds, or as soon as `unless`
+        holds; that is looked at after each `nudge`."""
         with self._changed:
-            self._changed.wait_for(lambda: self.current is not None and self.current.revision >= revision, timeout)
+            self._changed.wait_for(
+                lambda: (self.current is not None and self.current.revision >= revision) or unless(), timeout
+            )
         return self.current
+
+    def nudge(self) -> None:
+        """Has all who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def _swap(self, *, book: Book | None, tenants: Tenants | None, store_id: str | None, revision: int | None) -> None:
         with self._changed:

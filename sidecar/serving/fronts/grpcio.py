@@ -65,8 +65,10 @@ class GrpcioFront:
         threads: int,
         max_in_flight: int,
         inline: bool,
+        writers: int = WRITERS,
     ) -> None:
-        """`address` is host:port, port 0 for any; `threads` work at a time; beyond `max_in_flight` calls are refused.
+        """`address` is host:port, port 0 for any; `threads` work on checks at a time, `writers` on statements of usage;
+        beyond `max_in_flight` calls are refused.
         With `inline`, checks are answered on the thread that takes calls, where grpcio's version allows it.
 
         Raises CannotListen when an address or the socket cannot be had.
@@ -76,7 +78,7 @@ class GrpcioFront:
         checks = InlinePool if self.inline else pool
         self._checks: Final = checks(threads=threads, bound=max_in_flight, metrics=metrics)
         self._pool: Final = pool(threads=EXPLAINERS, bound=max_in_flight, metrics=metrics)
-        self._writing: Final = pool(threads=WRITERS, bound=max_in_flight, metrics=metrics)
+        self._writing: Final = pool(threads=writers, bound=max_in_flight, metrics=metrics)
         self._beside: Final = pool(threads=BESIDE, bound=max_in_flight, metrics=metrics)
         self._health: Final = Health(self._beside)
         self._health.Check = _Beside(self._health.Check, self._beside)  # type: ignore[method-assign]
