@@ -14,7 +14,8 @@ from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFile
 from sidecar.state.localcopy import LocalCopy
 from sync.sources import FailureKind, Position, Source, SyncFailed
-from tests.fakes import FakeWorld, Hands
+from sync.sqlitefile import SqliteSource
+from tests.fakes import FakeStore, FakeWorld, Hands, digest_of
 
 START: Final = 1_800_000_000_000_000
 
@@ -68,3 +69,36 @@ class State:
         assert e.value.kind is kind, e.value
         self.sink.failed(e.value)
         return e.value.problem
+
+
+class Following(State):
+    """A store's file, a source on it, and a sidecar's state that takes in what comes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.path = folder / "store.db"
+        self.store = FakeStore(self.path)
+        self.source = SqliteSource(self.path, busy_timeout=0.05)
+
+    def restart(self) -> None:
+        """The process ends, and starts anew."""
+        self.source.close()
+        super().restart()
+        self.source = SqliteSource(self.path, busy_timeout=0.05)
+
+    def step(self) -> None:
+        """One step, that does not fail."""
+        self.source.step(self.sink)
+
+    def refuses(self, kind: FailureKind) -> str:
+        """One step, that does."""
+        return self.fails(self.source, kind)
+
+    def expect(self, *ids: str, revision: int) -> None:
+        """Exactly these tenants are served, at this revision, and are on disk."""
+        assert sorted(self.world.tenants) == sorted(ids)
+        assert (self.sink.revision, self.world.revisions[-1]) == (revision, revision)
+        assert dict(self.copy.rows()) == self.world.tenants
+        assert self.copy.position == self.sink.held
+        assert self.sink.held is not None
+        assert (self.sink.held.store_id, self.sink.held.mark) == (self.store.store_id, digest_of(self.copy.rows()))
