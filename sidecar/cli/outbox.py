@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,6 +23,8 @@ StateDir = Annotated[
     typer.Option("--state-dir", metavar="PATH", help="The sidecar's state directory; else as its settings say."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+NAMES: Final = ("idempotency_key", "at", "tenant_id", "key", "change")
+HEADER: Final = ("idempotency key", "stated at", "tenant", "of", "what", "state", "attempts", "why")
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The statement's idempotency key.")]
 
 
@@ -40,15 +42,9 @@ def list_statements(
     if not found:
         typer.echo("the outbox is empty" if not refused else "none was refused")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from sidecar.cli.backoffice.common import table
 
-    table = Table("key", "stated at", "tenant", "of", "what", "state", "attempts", "why", box=None)
-    for told in found:
-        state = f"{told['state']} {told['code']}".strip()
-        cells = (told["idempotency_key"], told["at"], told["tenant_id"], told["key"], told["change"], state)
-        table.add_row(*map(_plain, (*cells, told["attempts"], told["why"])))
-    Console().print(table)
+    typer.echo(table(HEADER, map(_cells, found)))
 
 
 @app.command()
@@ -114,8 +110,8 @@ def _changes(statement: Statement) -> Iterator[str]:
             yield from (f"{'assign' if c.held else 'revoke'} {c.user_id}" for c in request.seats.changes)
 
 
-def _plain(value: object) -> str:
-    """Text that rich takes as it is."""
-    from rich.markup import escape
-
-    return escape(str(value))
+def _cells(told: dict[str, Any]) -> Iterator[str]:
+    """A row for people; a control character must not play with their terminal."""
+    state = f"{told['state']} {told['code']}".strip()
+    for cell in (*(told[name] for name in NAMES), state, told["attempts"], told["why"]):
+        yield "".join(c if c.isprintable() else "?" for c in str(cell))

@@ -25,7 +25,7 @@ from sidecar.client.types import (
     UsageNow,
 )
 
-CODES = {3: "INVALID_ARGUMENT"}
+CODES = {3: "INVALID_ARGUMENT", 8: "RESOURCE_EXHAUSTED", 14: "UNAVAILABLE"}
 
 
 def question_message(question: Question) -> pb.CheckRequest:
@@ -132,7 +132,7 @@ def explanation_of(message: pb.ExplainResponse) -> Explanation:
 
 def usage_of(message: pb.AdjustUsageResponse) -> UsageNow:
     """What the store holds now."""
-    return UsageNow(units=message.units, seats=tuple(message.seats), revision=message.revision)
+    return UsageNow(units=message.units, seats=tuple(message.seats), revision=message.revision, queued=message.queued)
 
 
 def change_of(delta: int | None, absolute: int | None, seats: Mapping[str, bool] | None) -> dict[str, Change]:

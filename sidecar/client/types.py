@@ -165,3 +165,5 @@ class UsageNow:
     units: int
     seats: tuple[str, ...]
     revision: int
+    queued: bool = False
+    """True: the sidecar has it safe and will tell the store, which it cannot reach now; the rest is not known yet."""
