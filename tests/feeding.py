@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
+import grpc
+import pytest
+
+from sidecar._gen.desking.entitlements.v1 import feed_pb2 as pb
 from sidecar.address import Address
 from sidecar.core.model import Instant
+from sync.feed import eye
 from sync.feed.bell import bell_of
-from sync.feed.channel import FeedTarget
+from sync.feed.channel import CODE, SERVICE, FeedTarget, open_channel
+from sync.feed.client import FeedSource
+from sync.feed.protocol import Batch, Event
+from sync.feed.reading import everything, look
 from sync.feed.server import FeedServer, FeedTls, FeedTuning
-from sync.sources import Position, SyncFailed, Update
-from sync.store.db import Store
-from sync.store.operators import Role, add_operator
+from sync.feed.wire import position_message, read_event
+from sync.sources import FailureKind, Position, Sink, SyncFailed, Update
+from sync.store.db import Store, open_store
+from sync.store.operators import Role, add_operator, disable_operator
 from tests.fakes import digest_of
+from tests.serving import PATIENCE
 from tests.storing import START, TESTER, at
+from tests.upstreams import Ability, PostgresUpstream, SqliteUpstream
 
+T = TypeVar("T")
+SOON = {"LOOK_EVERY": 0.05, "AFTER_TROUBLE": 0.02}
+"""Seconds, for a replica that cannot wait."""
 LOOPBACK = Address("127.0.0.1", 0)
 QUICK = FeedTuning(interval=0.2)
 
@@ -125,7 +141,8 @@ class Held:
             rows.pop(tenant_id, None)
             if record is not None:
                 rows[tenant_id] = record
-        assert digest_of(rows.items()) == update.digest
+        if digest_of(rows.items()) != update.digest:
+            raise SyncFailed(FailureKind.WRONG_DIGEST, "it is not what it should be")
         self.rows, self.held, self.doubted = rows, update.position, False
         self.snapshots += update.snapshot
 
@@ -133,7 +150,207 @@ class Held:
         self.contacts.append(store_instant)
 
     def failed(self, failure: SyncFailed) -> None:
+        self.doubted |= failure.kind is FailureKind.WRONG_DIGEST
         self.failures.append(failure)
+
+
+def follow(source: FeedSource, sink: Sink, until: Callable[[], Any], *, failing: bool = False) -> None:
+    """Steps until something is so, none of which may fail unless it is said so."""
+    deadline = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < deadline, sink
+        try:
+            source.step(sink)
+        except SyncFailed as e:
+            sink.failed(e)
+            if not failing:
+                raise
+
+
+def caught_up(source: FeedSource, held: Held, store: Store) -> None:
+    """Steps until all that the store has is held, and it was in touch."""
+    before = len(held.contacts)
+    follow(source, held, lambda: held.held == position_of(store) and len(held.contacts) > before)
+
+
+def position_of(store: Store) -> Position:
+    """Where a store is."""
+    with store.reading() as conn:
+        return look(conn, None).head.position
+
+
+def rows_of(store: Store) -> dict[str, bytes]:
+    """All records that a store holds."""
+    with store.reading() as conn:
+        return {tenant_id: record or b"" for tenant_id, record in everything(conn)}
+
+
+class Ended(Exception):
+    """How a watch, or a call, ended."""
+
+    def __init__(self, error: Any) -> None:
+        self.status: grpc.StatusCode = error.code()
+        self.text: str = error.details() or ""
+        self.code: str = str(dict(error.trailing_metadata() or ()).get(CODE, ""))
+        super().__init__(f"{self.status.name} {self.code}: {self.text}")
+
+
+class Watch:
+    """A watch without a watcher's care: what comes, as it comes, and nothing is read ahead."""
+
+    def __init__(
+        self,
+        to: FeedTarget,
+        *,
+        since: Position | None = None,
+        whole: bool = False,
+        tenants: Iterable[str] = (),
+        timeout: float = PATIENCE,
+    ) -> None:
+        self.channel = open_channel(to, to.addresses[0])
+        watch: Any = self.channel.unary_stream(f"/{SERVICE}/Watch", pb.WatchRequest.SerializeToString)
+        asked = pb.WatchRequest(
+            since=None if since is None else position_message(since), whole=whole, tenants=tenants, instance="test"
+        )
+        self.call = watch(asked, metadata=to.metadata, timeout=timeout)
+        self.sequence = 0
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self.call.cancel()
+        self.channel.close()
+
+    def next(self) -> Event:
+        """The next event. Raises Ended."""
+        try:
+            event = read_event(next(self.call))
+        except grpc.RpcError as e:
+            raise Ended(e) from e
+        self.sequence += 1
+        assert event.sequence == self.sequence
+        return event
+
+    def until(self, wanted: Callable[[Event], Any]) -> Event:
+        """The first event that is wanted."""
+        while not wanted(event := self.next()):
+            pass
+        return event
+
+    def update(self) -> tuple[Batch, dict[str, bytes | None], int]:
+        """The next update: its last batch, all its changes, and how many batches it came in."""
+        changes: dict[str, bytes | None] = {}
+        count = 0
+        while True:
+            event = self.next() if count else self.until(lambda event: isinstance(event, Batch))
+            assert isinstance(event, Batch)
+            assert not changes.keys() & dict(event.changes).keys()
+            changes |= dict(event.changes)
+            count += 1
+            if not event.more:
+                return event, changes, count
+
+    def ended(self) -> Ended:
+        """How it ends, whatever comes before."""
+        with pytest.raises(Ended) as ended:
+            self.until(lambda _: False)
+        return ended.value
+
+
+def refused(to: FeedTarget, **request: Any) -> Ended:
+    """How a watch ends that is refused."""
+    with Watch(to, **request) as watch:
+        return watch.ended()
+
+
+def called(to: FeedTarget, method: str, request: Any, answer: Any, timeout: float = PATIENCE) -> Any:
+    """A single call's answer. Raises Ended."""
+    with open_channel(to, to.addresses[0]) as channel:
+        call: Any = channel.unary_unary(f"/{SERVICE}/{method}")
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        try:
+            return answer.FromString(call(data, metadata=to.metadata, timeout=timeout))
+        except grpc.RpcError as e:
+            raise Ended(e) from e
+
+
+def disabled(store: Store, name: str = "desk-1") -> None:
+    """A sidecar is let in no more."""
+    with store.writing(TESTER) as writing:
+        disable_operator(writing, name, now=at(START))
+
+
+class FeedUpstream:
+    """A store behind a feed server, as its followers see it: see tests.upstreams."""
+
+    away: Final = FailureKind.UNREACHABLE
+
+    def __init__(self, behind: SqliteUpstream | PostgresUpstream) -> None:
+        self.behind = behind
+        self._usual = {name: getattr(eye, name) for name in SOON}
+        self._look_every(SOON)
+        self._feed = Feed(open_store(behind.url if isinstance(behind, PostgresUpstream) else behind.rows.store.path))
+        self.secret = sidecar_token(self._feed.store)
+        self._feed.start()
+
+    def _look_every(self, seconds: Mapping[str, float]) -> None:
+        for name, value in seconds.items():
+            setattr(eye, name, value)
+
+    @property
+    def lacks(self) -> Mapping[Ability, str]:
+        unread = "its server cannot read it then, and says that it is out of touch"
+        return {Ability.CHANGE_SCHEMA: unread, Ability.BE_EMPTIED: unread}
+
+    def source(self) -> FeedSource:
+        return FeedSource(target(self._feed, self.secret))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+    def go_away(self) -> None:
+        self._feed.stop()
+
+    def come_back(self) -> None:
+        self._feed.start()
+
+    def forget(self) -> None:
+        self._anew(self.behind.forget)
+
+    def lose_changes(self, *ids: str) -> None:
+        self._anew(lambda: self.behind.lose_changes(*ids))
+
+    def remember(self) -> object:
+        return self._apart(self.behind.remember)
+
+    def go_back(self, to: object) -> None:
+        self._apart(lambda: self.behind.go_back(to))
+
+    def be_another(self) -> object:
+        return self._apart(self.behind.be_another)
+
+    def _apart(self, work: Callable[[], T]) -> T:
+        """A database is copied only while nobody can come to it."""
+        if isinstance(self.behind, SqliteUpstream):
+            return work()
+        self.behind.network.cut()
+        try:
+            return work()
+        finally:
+            self.behind.network.restore()
+
+    def _anew(self, change: Callable[[], None]) -> None:
+        """What a replica has at hand it sends: another one knows only what the store does."""
+        self._feed.stop()
+        change()
+        self._feed.start()
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._feed.stop()
+        self._look_every(self._usual)
+        self.behind.close()
 
 
 def path_of(folder: Path) -> Path:

@@ -278,15 +278,19 @@ class PostgresUpstream(_OfRows):
 
     def __init__(self, patience: float = 30.0) -> None:
         self._patience = patience
-        self.url = postgresql.fresh()
-        self.name = self.url.rpartition("/")[2]
-        self.rows = Rows(open_store(self.url))
+        url = postgresql.fresh()
+        self.name = url.rpartition("/")[2]
+        self.rows = Rows(open_store(url))
         self.rows.commit(TENANTS)
-        self.network = Proxy(_to_server)
+        self.network = Proxy(to_server)
+
+    @property
+    def url(self) -> str:
+        """Of the database, over the network."""
+        return f"postgresql://postgres:{self.secret}@127.0.0.1:{self.network.port}/{self.name}"
 
     def source(self) -> PostgresSource:
-        url = f"postgresql://postgres:{self.secret}@127.0.0.1:{self.network.port}/{self.name}"
-        return PostgresSource(url, look_every=0.05, patience=self._patience)
+        return PostgresSource(self.url, look_every=0.05, patience=self._patience)
 
     def go_away(self) -> None:
         self.network.cut()
@@ -295,35 +299,29 @@ class PostgresUpstream(_OfRows):
         self.network.restore()
 
     def remember(self) -> object:
-        self._let_go(self.name)
+        postgresql.let_go(self.name)
         return postgresql.empty(like=self.name)
 
     def go_back(self, to: object) -> None:
-        postgresql.do(f"DROP DATABASE {self.name} WITH (FORCE)")
-        postgresql.do(f"CREATE DATABASE {self.name} TEMPLATE {to} STRATEGY file_copy")
+        postgresql.replace(self.name, str(to))
 
     def be_another(self) -> object:
         before, revision = self.remember(), self.position().revision
-        postgresql.do(f"DROP DATABASE {self.name} WITH (FORCE)")
-        postgresql.do(f"CREATE DATABASE {self.name} TEMPLATE {before} STRATEGY file_copy")
+        postgresql.replace(self.name, str(before))
         self.rows.set(store_id="another")
         self.rows.commit(["x"])
         assert self.position().revision > revision
         return before
 
     def be_emptied(self) -> None:
-        postgresql.do(f"DROP DATABASE {self.name} WITH (FORCE)")
-        postgresql.do(f"CREATE DATABASE {self.name} TEMPLATE template0 STRATEGY file_copy")
+        postgresql.replace(self.name, "template0")
 
     def close(self) -> None:
         self.network.cut()
 
-    def _let_go(self, name: str) -> None:
-        """A database is copied only while nobody is connected to it."""
-        postgresql.do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
 
-
-def _to_server() -> socket.socket:
+def to_server() -> socket.socket:
+    """A connection to the tests' database server."""
     info = postgresql.server().get_postmaster_info()
     far = socket.socket(socket.AF_UNIX)
     far.connect(f"{info.socket_dir}/.s.PGSQL.{info.port}")

@@ -18,6 +18,7 @@ from sidecar.core.model import Freshness
 from sidecar.core.rules import Thresholds
 from sync.follower import Follower
 from sync.sources import FailureKind, Position, SyncFailed
+from tests.feeding import FeedUpstream
 from tests.serving import PATIENCE, wait_for
 from tests.sinks import START, State
 from tests.upstreams import TENANTS, Ability, PostgresUpstream, SqliteUpstream, Upstream
@@ -25,6 +26,8 @@ from tests.upstreams import TENANTS, Ability, PostgresUpstream, SqliteUpstream, 
 DRIVERS: dict[str, Callable[[Path], Upstream]] = {
     "sqlite": SqliteUpstream,
     "postgresql": lambda _: PostgresUpstream(),
+    "feed of sqlite": lambda folder: FeedUpstream(SqliteUpstream(folder)),
+    "feed of postgresql": lambda _: FeedUpstream(PostgresUpstream()),
 }
 F = TypeVar("F", bound=Callable[..., None])
 
