@@ -128,7 +128,7 @@ class Applier:
         changes: Iterable[Change] = self._looked_at(update) if snapshot else list(self._looked_at(update))
         with self._guarded():
             self._copy.apply(replace(update, changes=changes), at=at)
-            self._swap(position, snapshot, self._copy.rows() if snapshot else changes)
+            self._swap(position, snapshot, self._copy.rows() if snapshot else changes, at)
         self._doubted = False
         self.last_applied = at
         if snapshot:
@@ -179,13 +179,13 @@ class Applier:
         if held is not None and stamp.store_id != held.store_id:
             raise CopyFailed(CopyKind.FOREIGN, f"the local copy is now of another store, {stamp.store_id}")
         if held is None or held.precedes(stamp.position):
-            self._swap(stamp.position, True, self._copy.rows())
+            self._swap(stamp.position, True, self._copy.rows(), stamp.applied_at)
             self.last_applied = stamp.applied_at
-            if self._clock.last_contact is None:
-                self._clock.last_contact = stamp.applied_at
             self._log.info("the local copy serves", revision=stamp.revision, tenants=stamp.tenants)
 
-    def _swap(self, position: Position, snapshot: bool, changes: Iterable[Change]) -> None:
+    def _swap(self, position: Position, snapshot: bool, changes: Iterable[Change], at: Instant) -> None:
+        if self._clock.last_contact is None:  # the first that is taken in is as new as that, until a contact is told
+            self._clock.last_contact = at
         self._publish(store_id=position.store_id, revision=position.revision, snapshot=snapshot, changes=changes)
         self.held = position
 
