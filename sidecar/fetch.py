@@ -32,6 +32,7 @@ class FeedFetch:
         from sync.feed.calls import FeedDenied, FeedError
 
         _refuse(self._unfollowed())
+        held = self._held()
         try:
             got = self._calls.get(tenant_id, min_revision, timeout)
         except FeedDenied as e:
@@ -40,7 +41,7 @@ class FeedFetch:
             raise FetchFailed(e.problem) from e
         except FeedError as e:
             raise FetchFailed(e.problem) from e
-        _refuse(_elsewhere(self._held(), got.position))
+        _refuse(_elsewhere(held, got.position))
         return Fetched(store_id=got.position.store_id, revision=got.position.revision, records=got.records)
 
 
@@ -64,13 +65,14 @@ class StoreFetch:
         from sync.store.errors import StoreError
 
         _refuse(self._unfollowed())
+        held = self._held()
         try:
             with self._opened().reading() as conn:
                 position = look(conn, None).head.position
                 found = with_holders(conn, [tenant_id])
         except StoreError as e:
             raise FetchFailed(str(e)) from e
-        _refuse(_elsewhere(self._held(), position))
+        _refuse(_elsewhere(held, position))
         records = tuple(found.items()) if tenant_id in found else ()
         return Fetched(store_id=position.store_id, revision=position.revision, records=records)
 
@@ -84,10 +86,10 @@ class StoreFetch:
 
 
 def _elsewhere(held: Position | None, found: Position) -> str:
-    """Why a position is none of the history that answers rest on; "": it may be."""
-    if held is None or held.precedes(found) or found.precedes(held):
+    """Why the store is not where it must be, given how far the world was when it was asked; "": it may be."""
+    if held is None or held.precedes(found):
         return ""
-    return "the store answers from another history than the one that is followed"
+    return "the store answers from another history than the one that is followed, or an earlier state of it"
 
 
 def _refuse(why: str) -> None:

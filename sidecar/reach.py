@@ -146,8 +146,15 @@ def reach_of(
         metrics.declare("fetches_total", result)
     calls, forward, fetch = _ways(settings, applier, clock, unfollowed)
     outbox = Outbox(path, limit=settings.outbox_limit)
+
+    def held_back() -> str:
+        """Only a store that is followed is known to be of the history that the statements belong to."""
+        if applier.in_touch:
+            return ""
+        return applier.failing.problem if applier.failing else "the store has not been in touch yet"
+
     sender = Sender(
-        outbox, forward, held_back=unfollowed, on_sent=metrics.outbox_sent, on_refused=metrics.outbox_refused
+        outbox, forward, held_back=held_back, on_sent=metrics.outbox_sent, on_refused=metrics.outbox_refused
     )
     return NetworkReach(outbox, sender, clock, fetch, calls)
 

@@ -180,7 +180,7 @@ class Sender:
         """
         now = self._clock()
         if why := self._held_back():
-            self._pause_all(why)
+            self._pause_all(why, foreseen=True)
             return NOTICE_SECONDS
         woken, self._woken = self._woken, False
         if self._backoff is None:
@@ -305,10 +305,11 @@ class Sender:
     def _new_backoff(self, now: float) -> Backoff:
         return Backoff(self._chance, now=now, base=BASE_SECONDS, cap=MOST_SECONDS)
 
-    def _pause_all(self, why: str) -> None:
-        """Nobody need wait until this is over."""
+    def _pause_all(self, why: str, *, foreseen: bool = False) -> None:
+        """Nobody need wait until this is over. What was `foreseen` is told by others."""
         if not self.problem:
-            self._log.warning("statements of usage are queued: nothing can be sent", problem=why)
+            tell = self._log.info if foreseen else self._log.warning
+            tell("statements of usage are queued: nothing can be sent", problem=why)
         with self._lock:
             self.problem = why
         self._release()

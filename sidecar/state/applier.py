@@ -51,12 +51,14 @@ class Applier:
         on_invalid: Callable[[str, InvalidRecord], None] = lambda _id, _error: None,
         on_followed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_followed` hears when the store is in touch again after a failure."""
+        """`on_followed` hears when the store comes to be followed: the first time, and after each failure."""
         self.held: Position | None = None
         """How far the world is that answers rest on; None: there is no complete one yet."""
         self.last_applied: Instant | None = None
         self.failing: SyncFailed | None = None
         """Why following fails at the moment; None: it does not."""
+        self.in_touch = False
+        """Whether the store is followed at this moment: it was in touch since the last failure, by this process."""
         self.invalid_records = 0
         """Records taken in that were not their tenant's own, or none at all."""
         self.sync_failures: Final[Counter[FailureKind]] = Counter()
@@ -140,6 +142,8 @@ class Applier:
         if self.failing is not None:
             self._log.info("the store is followed again", after=self.failing.kind, revision=self.revision)
             self.failing = None
+        if not self.in_touch:
+            self.in_touch = True
             self._on_followed()
 
     def license_issued(self, at: Instant) -> None:
@@ -156,7 +160,7 @@ class Applier:
         self._on_sync_failure(failure.kind)
         if self.failing is None or self.failing.kind is not failure.kind:
             self._log.error("the store cannot be followed", kind=failure.kind, problem=failure.problem)
-        self.failing = failure
+        self.failing, self.in_touch = failure, False
 
     def close(self) -> None:
         """Closes the local copy; after the follower has ended."""

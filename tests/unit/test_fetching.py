@@ -206,13 +206,18 @@ def test_a_feed_brings_a_tenant(feed: FeedStub, calls: FeedCalls) -> None:
     assert [(r.tenant_id, r.min_revision) for r in feed.asked] == [("acme", 8)]
 
 
-@pytest.mark.parametrize("held", [None, HELD, Position(store_id="store", revision=99, mark="1" * 64)])
+@pytest.mark.parametrize("held", [None, HELD, Position(store_id="store", revision=6, mark="1" * 64)])
 def test_a_position_of_the_same_history_is_taken(held: Position | None, calls: FeedCalls) -> None:
     assert FeedFetch(calls, held=lambda: held)("acme", 7, WAIT) is not None
 
 
 @pytest.mark.parametrize(
-    "held", [Position(store_id="another", revision=7, mark=MARK), Position(store_id="store", revision=7, mark="1" * 64)]
+    "held",
+    [
+        Position(store_id="another", revision=7, mark=MARK),
+        Position(store_id="store", revision=7, mark="1" * 64),
+        Position(store_id="store", revision=8, mark=MARK),
+    ],
 )
 def test_one_of_another_history_is_not(held: Position, calls: FeedCalls) -> None:
     with pytest.raises(FetchFailed, match="another history"):
