@@ -82,12 +82,14 @@ class LicenseSource:
                 unusable = self._renew(sink)
                 if self._used is not None:
                     self._follow(self._used, sink)
+                if unusable is None:
+                    sink.contact()  # before what takes longer: until the first contact nothing is fresh
+                    self._settle(sink)
         except BaseException:
             self.close()
             raise
         if unusable is not None:
             raise SyncFailed(FailureKind.LICENSE, f"{self._file.path}: {unusable}") from unusable
-        sink.contact()
 
     def interrupt(self) -> None:
         """Makes every later step fail."""
@@ -145,11 +147,12 @@ class LicenseSource:
             with self._usage.looking() as look:
                 self._catch_up(used, look, sink)
             self._seen = version
-        if self._settled != used.license:
-            self._settle(used.license, sink)
 
-    def _settle(self, license_: License, sink: Sink) -> None:
-        """What is done once a license is applied: durable before it is in use for good."""
+    def _settle(self, sink: Sink) -> None:
+        """What is done once for each license, after it was applied."""
+        if self._used is None or self._settled == self._used.license:
+            return
+        license_ = self._used.license
         if isinstance(sink, KeepsTime):
             sink.license_issued(license_.issued_at)
         try:
