@@ -58,6 +58,17 @@ def empty(*, like: str = "template0") -> str:
     return name
 
 
+def let_go(name: str) -> None:
+    """Ends all connections to a database: only then it can be copied."""
+    do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
+
+
+def replace(name: str, by: str) -> None:
+    """Puts a copy of another database in the place of one, as restoring a backup does."""
+    do(f"DROP DATABASE {name} WITH (FORCE)")
+    do(f"CREATE DATABASE {name} TEMPLATE {by} STRATEGY file_copy")
+
+
 @cache
 def _template(fill: Callable[[Store], None] | None) -> str:
     name = empty()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -234,3 +235,18 @@ def test_if_the_clocks_memory_is_lost_the_last_contact_is_when_the_copy_was_writ
     assert following.sink.last_contact is None
     following.sink.load()
     assert following.sink.last_contact == START
+
+
+def test_what_is_taken_in_first_is_fresh_as_soon_as_answers_rest_on_it(following: Following) -> None:
+    """Between its publication and the first contact there may be a look at the store that fails."""
+    following.store.commit(["a"])
+    seen: list[Freshness] = []
+    publish = following.sink._publish
+
+    def looked_at(**what: Any) -> None:
+        publish(**what)
+        seen.append(following.sink.freshness_of(Thresholds(), following.clock.now()))
+
+    following.sink._publish = looked_at  # type: ignore[misc]
+    following.step()
+    assert seen == [Freshness.LIVE]
