@@ -11,11 +11,11 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
@@ -118,11 +118,12 @@ FAILURES: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     "XX002": (StoreForeign, "the store {name} is damaged ({error}): restore it from a backup"),
 }
 """By SQLSTATE, or its class."""
+NO_TABLE: Final = "42P01"
 UNCONNECTED: Final = (
     (re.compile(r'database "[^"]*" does not exist'), *FAILURES["3D000"]),
     (re.compile(r"authentication failed|no password supplied|pg_hba\.conf|role .* does not exist"), *FAILURES["28"]),
     (re.compile(r"too many clients|too many connections|remaining connection slots"), *FAILURES["53300"]),
-    (re.compile(r"connection failed|failed to resolve|connection timeout"), StoreUnavailable, AWAY),
+    (re.compile(r"connection failed|connection is bad|failed to resolve|connection timeout"), StoreUnavailable, AWAY),
 )
 """By what is said when no connection was made: then there is no SQLSTATE."""
 
@@ -154,7 +155,7 @@ class PostgresPlace:
         kind, advice = _told(cause)
         if kind is None:
             return None
-        if kind is StoreForeign and re.search(r"\bFROM store\b", statement):
+        if getattr(cause, "sqlstate", None) == NO_TABLE and re.search(r"\bFROM store\b", statement):
             kind, advice = StoreMissing, NO_STORE
         return kind(advice.format(name=self.name, error=_said(cause)))
 
@@ -186,13 +187,15 @@ class PostgresPlace:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """See Place."""
-        with self._readers.connect() as conn:
+        with self._engine.connect() as conn:
+            _begin(conn, IsolationLevel.REPEATABLE_READ, read_only=True)
             yield conn
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """See Place. Raises StoreUnavailable where it cannot be known whether the change was made."""
-        with self._writers.connect() as conn:
+        with self._engine.connect() as conn:
+            _begin(conn, IsolationLevel.READ_COMMITTED, read_only=None)
             transaction = conn.begin()
             try:
                 yield conn
@@ -210,14 +213,6 @@ class PostgresPlace:
     def announce(self, conn: Connection, revision: int) -> None:
         """See Place."""
         conn.execute(select(func.pg_notify(CHANNEL, str(revision))))
-
-    @cached_property
-    def _readers(self) -> Engine:
-        return self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-    @cached_property
-    def _writers(self) -> Engine:
-        return self._engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def _parsed(url: str) -> dict[str, Any]:
@@ -267,6 +262,12 @@ def _engine(given: Mapping[str, Any], busy_timeout: float, made_by: Callable[...
 
     event.listen(engine, "do_connect", connect)
     return engine
+
+
+def _begin(conn: Connection, level: IsolationLevel, *, read_only: bool | None) -> None:
+    """What the next transaction is; None: what the server says of itself, of which a standby is READ ONLY."""
+    driven: Any = conn.connection.driver_connection
+    driven.isolation_level, driven.read_only = level, read_only
 
 
 def _told(cause: BaseException | None) -> tuple[type[StoreError] | None, str]:

@@ -1,4 +1,4 @@
-"""The same operations on a real store in a file, and what can be seen of it afterwards."""
+"""The same operations on a real store, and what can be seen of it afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import select
 
 from sidecar import records
@@ -39,7 +40,7 @@ from sync.store.products import product_of
 from sync.store.terms import Term
 from tests.fakes import digest_of
 from tests.model.state import NEVER, Plain
-from tests.storing import empty_store
+from tests.storing import stored
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Look:
-    """What a store holds between two operations, read by nothing but sqlite3."""
+    """What a store holds between two operations, read by nothing but its database's driver."""
 
     revision: int
     entries: int
@@ -83,13 +84,16 @@ TENANT_VERSIONS = "SELECT id, version, parent_id, zone, language, tags, edition,
 
 
 class Real:
-    """A store of its own in a folder."""
+    """A store of its own, in a folder or a database."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "store.db"
-        path.write_bytes(empty_store())
-        self.store: Store = open_store(path)
-        self._eye = sqlite3.connect(path, isolation_level=None)
+        where = stored(folder / "store.db")
+        self.store: Store = open_store(where)
+        self._eye: Any = (
+            psycopg.connect(where, autocommit=True)
+            if self.store.file is None
+            else sqlite3.connect(where, isolation_level=None)
+        )
         self._records: dict[tuple[str, int], Record] = {}
 
     def close(self) -> None:

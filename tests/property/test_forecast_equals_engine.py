@@ -30,6 +30,7 @@ from sync.store import schema
 from sync.store.bulk import seed_many
 from sync.store.db import Store, open_store
 from tests import bridge, oracle, shipped
+from tests.storing import stored
 from tests.strategies import boundaries, random_case
 
 CASES = 50_000 if os.environ.get("DESKGATE_SOAK") else 1_600
@@ -251,8 +252,8 @@ def test_nothing_comes_about_for_those_passed_over() -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    opened = open_store(tmp_path_factory.mktemp("forecast") / "store.db", create=True)
+def store(each_place: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    opened = open_store(stored(tmp_path_factory.mktemp("forecast") / "store.db"))
     seed_many(opened, 300, NOW, seed=5)
     return opened
 

@@ -188,7 +188,8 @@ def test_the_order_the_money_and_the_ledger_stay_without_their_notes(shop: Shop)
     assert (order.note, [line.quantity for line in order.lines]) == ("", [4])
     assert (payment.note, payment.amount, payment.reference) == ("", 5 * MICROS, "INV-7")
     assert (provisioning.note, provisioning.reference) == ("", "R-1")
-    assert sum(m.amount for m in movements(shop, "acme")) == rows(shop, schema.account, schema.account.c.tenant_id == "acme")[0].balance
+    (account,) = rows(shop, schema.account, schema.account.c.tenant_id == "acme")
+    assert sum(m.amount for m in movements(shop, "acme")) == account.balance
 
 
 def test_notices_keep_their_occasion_and_nothing_else(shop: Shop) -> None:
