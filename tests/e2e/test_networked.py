@@ -146,7 +146,9 @@ def test_a_settlement_is_told_in_the_databases_audit_trail_and_not_over_a_feed(p
     ahead = Remembered(floor=time.time_ns() // 1000 + AHEAD * 1_000_000, last_contact=None)
     options = ("--state-dir", place.state, "--by", "ops", "--json")
     for store, complaint in ((network.url, ""), ("deskgate://127.0.0.1:1", "takes no entries over a feed")):
-        ClockFile(place.state / "clock").write(ahead)
+        file = ClockFile(place.state / "clock")
+        file.read()
+        file.write(ahead)
         done = deskgate("clock", "settle", *options, "--store", store)
         assert done.returncode == 0, done.stderr
         assert complaint in done.stderr
