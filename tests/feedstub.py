@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -91,7 +91,9 @@ class FeedStub:
         get: Callable[[pb.GetRequest], pb.GetResponse] = nothing_got,
         adjust: Callable[[auth.AdjustUsageRequest], auth.AdjustUsageResponse] | None = None,
         port: int = 0,
+        watch: Address | None = None,
     ) -> None:
+        """`watch`: where a real server is, which Watch is passed on to."""
         self.get = get
         self.adjust = adjust or UsageBook()
         self.asked: list[pb.GetRequest] = []
@@ -100,6 +102,9 @@ class FeedStub:
             "Get": self._unary(pb.GetRequest, self._get),
             "AdjustUsage": self._unary(auth.AdjustUsageRequest, lambda request: self.adjust(request)),
         }
+        self._real = grpc.insecure_channel(str(watch)) if watch is not None else None
+        if self._real is not None:
+            handlers["Watch"] = grpc.unary_stream_rpc_method_handler(self._watch)
         self._server = grpc.server(ThreadPoolExecutor(max_workers=32), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -110,6 +115,8 @@ class FeedStub:
         return Address("127.0.0.1", self.port)
 
     def stop(self) -> None:
+        if self._real is not None:
+            self._real.close()
         self._server.stop(None).wait()
 
     def __enter__(self) -> FeedStub:
@@ -121,6 +128,16 @@ class FeedStub:
     def _get(self, request: pb.GetRequest) -> pb.GetResponse:
         self.asked.append(request)
         return self.get(request)
+
+    def _watch(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        assert self._real is not None
+        sent = [(key, value) for key, value in context.invocation_metadata() if key == "authorization"]
+        events = self._real.unary_stream(f"/{SERVICE}/Watch")(data, metadata=sent)
+        context.add_callback(events.cancel)
+        try:
+            yield from events
+        except grpc.RpcError:
+            return
 
     def _unary(self, kind: Any, behavior: Callable[[Any], Any]) -> Any:
         def answer(data: bytes, context: grpc.ServicerContext) -> bytes:

@@ -36,6 +36,8 @@ class Stage:
     freshness: Freshness = Freshness.LIVE
     invalid: list[str] = field(default_factory=list)
     adjust: Callable[[Adjustment], Any] = lambda _: pytest.fail("nothing was to be adjusted")
+    patience: Callable[[float], None] = lambda _: None
+    """Told how long each statement of usage may wait."""
     pause: Callable[[], None] = lambda: None
     """Called in the middle of every check."""
     max_waiting: int = 2
@@ -51,12 +53,16 @@ class Stage:
             now=lambda: self.now,
             freshness_of=self._freshness,
             metrics=self.metrics,
-            adjust=lambda adjustment, patience: self.adjust(adjustment),
+            adjust=self._adjusted,
             max_waiting=self.max_waiting,
             instance="test",
             fetch=self.fetch,
             partial=self.partial,
         )
+
+    def _adjusted(self, adjustment: Adjustment, patience: float) -> Any:
+        self.patience(patience)
+        return self.adjust(adjustment)
 
     def _freshness(self, thresholds: Thresholds, now: Instant) -> Freshness:
         self.pause()

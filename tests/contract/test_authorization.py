@@ -335,6 +335,21 @@ def adjustment(**change: Any) -> pb.AdjustUsageRequest:
     return pb.AdjustUsageRequest(tenant_id="acme", key="fixed_desk", idempotency_key="k1", **change)
 
 
+def test_a_statement_may_be_acknowledged_as_queued(stage: Stage, call: Caller) -> None:
+    stage.adjust = lambda _: Adjusted(queued=True)
+    code, payload, _ = call("AdjustUsage", adjustment(delta=1).SerializeToString())
+    assert (code, pb.AdjustUsageResponse.FromString(payload)) == (Code.OK, pb.AdjustUsageResponse(queued=True))
+
+
+@pytest.mark.parametrize(("remaining", "most"), [(None, 2.0), (60.0, 2.0), (1.0, 0.95), (0.01, 0.0)])
+def test_a_statement_waits_as_long_as_its_caller_does(remaining: float | None, most: float, stage: Stage) -> None:
+    waited: list[float] = []
+    stage.adjust = lambda _: Adjusted()
+    stage.patience = waited.append
+    stage.service.handle("AdjustUsage", adjustment(delta=1).SerializeToString(), (), remaining)
+    assert waited == [pytest.approx(most)]
+
+
 def test_adjust_usage(stage: Stage, call: Caller) -> None:
     stated: list[Adjustment] = []
     stage.adjust = lambda a: (stated.append(a), _Adjusted)[1]
