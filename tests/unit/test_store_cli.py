@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,8 +15,12 @@ from typer.testing import CliRunner
 from sidecar.address import Address
 from sidecar.cli.backoffice import account, audit, catalog, files, operator, order, plan, tenant, usage
 from sync.backoffice.front import BackOfficeFront
-from sync.store.db import open_store
+from sync.store.db import Store, open_store
 from sync.store.schema import SCHEMA_VERSION
+from tests import postgresql
+from tests.storing import meddle, on_every_database, place, stored
+
+pytestmark = on_every_database
 
 main = typer.Typer()
 main.add_typer(catalog.products, name="product")
@@ -35,14 +35,19 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "var" / "store.db"
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the store of the test is, or comes to be."""
+    if "demo" in request.fixturenames:
+        return stored(tmp_path / "store.db", seeded)
+    if place() == "postgresql":
+        return postgresql.url(postgresql.empty())
+    return str(tmp_path / "var" / "store.db")
 
 
 @pytest.fixture
-def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(where: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command on the store of the test; arguments are split at blanks."""
-    monkeypatch.setenv("DESKGATE_STORE", str(path))
+    monkeypatch.setenv("DESKGATE_STORE", where)
 
     def invoke(line: str, *more: str, text: str | None = None) -> Result:
         return CliRunner().invoke(main, [*line.split(), *more], input=text)
@@ -50,18 +55,12 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-@cache
-def seeded() -> bytes:
-    with TemporaryDirectory() as folder:
-        store = Path(folder) / "store.db"
-        assert CliRunner().invoke(main, ["demo", "seed", "--at", NOW, "--store", str(store)]).exit_code == 0
-        return store.read_bytes()
+def seeded(store: Store) -> None:
+    assert CliRunner().invoke(main, ["demo", "seed", "--at", NOW, "--store", store.name]).exit_code == 0
 
 
 @pytest.fixture
-def demo(run: Run, path: Path) -> Run:
-    path.parent.mkdir()
-    path.write_bytes(seeded())
+def demo(run: Run) -> Run:
     return run
 
 
@@ -71,19 +70,20 @@ def told(result: Result) -> dict[str, Any]:
     return value
 
 
-def test_a_store_is_made_asked_and_made_again(run: Run, path: Path) -> None:
+def test_a_store_is_made_asked_and_made_again(run: Run, where: str) -> None:
     assert "store init" in run("store status").stderr
     made = told(run("store init --json"))
-    assert (made["path"], made["revision"]) == (str(path), 0)
+    assert (made["url" if place() == "postgresql" else "path"], made["revision"]) == (where, 0)
     for command in ("store init --json", "store migrate --json", "store status --json"):
         assert told(run(command)) == made
     assert f"schema_version: {SCHEMA_VERSION}" in run("store status").stdout
 
 
-def test_migrating_makes_no_store(run: Run, path: Path) -> None:
+def test_migrating_makes_no_store(run: Run, where: str) -> None:
     result = run("store migrate")
     assert (result.exit_code, result.stderr.split(":")[0]) == (1, "STORE_MISSING")
-    assert not path.exists()
+    assert not Path(where).exists()
+    assert run("store status").exit_code == 1
 
 
 def test_the_store_may_be_named_by_an_option(run: Run, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_operators_and_their_tokens(demo: Run) -> None:
     assert once != ""
 
 
-def test_the_audit_trail_names_who_what_and_when(demo: Run, path: Path) -> None:
+def test_the_audit_trail_names_who_what_and_when(demo: Run, where: str) -> None:
     demo("tenant update acme --tag vip --operator ada")
     entries = told(demo("audit list --tenant acme --action tenant.update --json"))["entries"]
     assert [(e["operator"], e["subject"]) for e in entries] == [("local:ada", "tenant:acme")]
@@ -389,15 +389,14 @@ def test_the_audit_trail_names_who_what_and_when(demo: Run, path: Path) -> None:
     assert demo("plan list --owner nobody").stderr.startswith("UNKNOWN_TENANT: ")
     assert demo("audit list --since 2100-01-01 --until 2101-01-01").stdout.count("\n") == 1
     assert "hold together" in demo("audit verify").stdout
-    with closing(sqlite3.connect(path)) as conn, conn:
-        conn.execute("UPDATE audit SET operator = 'local:eve' WHERE seq = 3")
+    meddle(open_store(where), "UPDATE audit SET operator = 'local:eve' WHERE seq = 3")
     broken = demo("audit verify")
     assert (broken.exit_code, broken.stdout) == (1, "NOT INTACT: entry 3 is not as it was written\n")
 
 
-def test_a_back_office_elsewhere_is_asked_instead(demo: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_back_office_elsewhere_is_asked_instead(demo: Run, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     token = told(demo("operator add ada --role viewer --json"))["token"]
-    front = BackOfficeFront(open_store(path), Address("127.0.0.1", 0))
+    front = BackOfficeFront(open_store(where), Address("127.0.0.1", 0))
     front.start()
     monkeypatch.setenv("DESKGATE_STORE", "/nowhere")
     monkeypatch.setenv("DESKGATE_BACKOFFICE", str(front.address))
@@ -477,9 +476,9 @@ def test_a_refusal_may_be_read_by_a_program(demo: Run) -> None:
         "tenant fly acme",
     ],
 )
-def test_bad_usage_exits_2_and_changes_nothing(demo: Run, path: Path, command: str) -> None:
-    before = open_store(path).status()
+def test_bad_usage_exits_2_and_changes_nothing(demo: Run, where: str, command: str) -> None:
+    before = open_store(where).status()
     result = demo(command)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr
-    assert open_store(path).status() == before
+    assert open_store(where).status() == before
