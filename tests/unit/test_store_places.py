@@ -25,6 +25,7 @@ from sync.store import audit, notices, schema, seeking
 from sync.store.audit import Sought
 from sync.store.bulk import seed_many
 from sync.store.db import Store, migrate_store, open_store
+from sync.store.demo import seed_demo
 from sync.store.errors import (
     StoreDenied,
     StoreError,
@@ -268,6 +269,21 @@ def test_rights_that_are_missing_are_told(store: Store) -> None:
         add_tenant(reader, "acme")
     meddle(store, "DROP OWNED BY reader_of_it")
     meddle(store, "DROP ROLE reader_of_it")
+
+
+def test_the_rights_that_the_documents_name_are_enough(store: Store) -> None:
+    said = (ROOT / "docs" / "operations.md").read_text()
+    grants = [line.strip() for line in said.splitlines() if line.strip().startswith("GRANT ")]
+    assert len(grants) == 2
+    meddle(store, "CREATE ROLE office LOGIN")
+    for grant in grants:
+        meddle(store, grant)
+    office = open_store(postgresql.url(database(store), user="office"))
+    seed_demo(office, at("2026-02-01"))
+    with store.reading() as conn:
+        assert audit.verify(conn).entries > 50
+    meddle(store, "DROP OWNED BY office")
+    meddle(store, "DROP ROLE office")
 
 
 # --- whose turn it is ---
