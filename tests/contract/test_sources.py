@@ -19,6 +19,7 @@ from sidecar.core.rules import Thresholds
 from sync.follower import Follower
 from sync.sources import FailureKind, Position, SyncFailed
 from tests.feeding import FeedUpstream
+from tests.licenseupstream import LicenseUpstream
 from tests.serving import PATIENCE, wait_for
 from tests.sinks import START, State
 from tests.upstreams import TENANTS, Ability, PostgresUpstream, SqliteUpstream, Upstream
@@ -28,6 +29,7 @@ DRIVERS: dict[str, Callable[[Path], Upstream]] = {
     "postgresql": lambda _: PostgresUpstream(),
     "feed of sqlite": lambda folder: FeedUpstream(SqliteUpstream(folder)),
     "feed of postgresql": lambda _: FeedUpstream(PostgresUpstream()),
+    "license": LicenseUpstream,
 }
 F = TypeVar("F", bound=Callable[..., None])
 
