@@ -5,7 +5,8 @@ It is in a file, or in a database where a test is run on PostgreSQL: see `stored
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,6 +103,19 @@ def everything(store: Store) -> str:
     """All texts and numbers that a store holds, row by row."""
     with store.place.reading() as conn:
         return "\n".join(str(row) for table in schema.metadata.sorted_tables for row in conn.execute(select(table)))
+
+
+@contextmanager
+def away(store: Store) -> Iterator[None]:
+    """Meanwhile it cannot be reached, by whoever had it open already either."""
+    if store.file is None:
+        with postgresql.away(store.name.rpartition("/")[2]):
+            yield
+        return
+    other = store.file.with_suffix(".away")
+    store.file.rename(other)
+    yield
+    other.rename(store.file)
 
 
 class Shop:

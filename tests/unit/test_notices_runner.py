@@ -34,7 +34,7 @@ from sync.store.notices import Notice
 from tests import shipped
 from tests.mailserver import MailServer, mail_server, until_kept
 from tests.serving import wait_for
-from tests.storing import TESTER, Shop, again, at, meddle, on_every_database, on_sqlite, per_unit, until
+from tests.storing import TESTER, Shop, again, at, away, meddle, on_every_database, per_unit, until
 
 pytestmark = on_every_database
 
@@ -426,19 +426,16 @@ def test_what_is_queued_while_it_runs_is_sent(desk: Desk) -> None:
         wait_for(lambda: desk.states() == ["sent", "sent"])
 
 
-@on_sqlite
 def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
     desk.tenant()
-    path = desk.shop.store.path
     with running(desk.runner(plan_every=0.02)) as thread, capture_logs() as logs:
         desk.pay(1)
         until_kept(desk.mail, 1)
         wait_for(lambda: desk.states() == ["sent"])
-        path.rename(path.with_suffix(".away"))
-        told = ("store cannot be used", "STORE_UNAVAILABLE")
-        wait_for(lambda: told in [(e["event"], e.get("code")) for e in logs], "told of it")
-        assert thread.is_alive()
-        path.with_suffix(".away").rename(path)
+        with away(desk.shop.store):
+            told = ("store cannot be used", "STORE_UNAVAILABLE")
+            wait_for(lambda: told in [(e["event"], e.get("code")) for e in logs], "told of it")
+            assert thread.is_alive()
         desk.pay(2)
         until_kept(desk.mail, 2)
         wait_for(lambda: desk.states() == ["sent", "sent"])
