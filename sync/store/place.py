@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from sync.store.errors import StoreError
+from sidecar.core.errors import DeskgateError
 
 
 class Place(Protocol):
@@ -28,8 +28,8 @@ class Place(Protocol):
     def errors(self) -> tuple[type[Exception], ...]:
         """What the driver raises."""
 
-    def failure(self, error: Exception) -> StoreError | None:
-        """What an error of the driver's means; None: nothing that the place is to blame for."""
+    def failure(self, error: Exception) -> DeskgateError | None:
+        """What an error of the driver's means, mostly a StoreError; None: nothing that the place is to blame for."""
 
     def exists(self) -> bool:
         """Whether there is anything, of whatever kind. Raises the driver's errors."""

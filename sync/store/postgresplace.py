@@ -17,10 +17,11 @@ from urllib.parse import quote
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from sidecar.core.errors import DeskgateError, InvalidRequest
 from sync.store import schema
 from sync.store.errors import (
     StoreDenied,
@@ -146,12 +147,14 @@ class PostgresPlace:
         self._engine: Final = _engine(given, busy_timeout, connect)
         weakref.finalize(self, self._engine.dispose).atexit = False
 
-    def failure(self, error: Exception) -> StoreError | None:
-        """See Place."""
+    def failure(self, error: Exception) -> DeskgateError | None:
+        """See Place. An InvalidRequest for a text that no database of PostgreSQL can hold."""
         if isinstance(error, PoolTimeout):
             return StoreLocked(f"all {MOST} connections of this process to the store {self.name} are taken: try again")
         statement = (error.statement or "") if isinstance(error, DBAPIError) else ""
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg.DataError) and "NUL" in str(cause):
+            return InvalidRequest("text", "it has a NUL character")
         kind, advice = _told(cause)
         if kind is None:
             return None
@@ -200,7 +203,7 @@ class PostgresPlace:
             try:
                 yield conn
             except BaseException:
-                transaction.rollback()
+                _undo(conn, transaction)
                 raise
             try:
                 transaction.commit()
@@ -268,6 +271,14 @@ def _begin(conn: Connection, level: IsolationLevel, *, read_only: bool | None) -
     """What the next transaction is; None: what the server says of itself, of which a standby is READ ONLY."""
     driven: Any = conn.connection.driver_connection
     driven.isolation_level, driven.read_only = level, read_only
+
+
+def _undo(conn: Connection, transaction: RootTransaction) -> None:
+    """Undoes a change; where the connection is lost already, the server does."""
+    try:
+        transaction.rollback()
+    except DBAPIError:
+        conn.invalidate()
 
 
 def _told(cause: BaseException | None) -> tuple[type[StoreError] | None, str]:

