@@ -18,10 +18,11 @@ from sidecar.serving.fetching import AT_ONCE, KEPT, RESULTS, Fetched, FetchFaile
 from sidecar.state.world import World, Worlds
 from sync.feed.calls import FeedCalls
 from sync.feed.channel import FeedTarget
+from sync.feed.reading import everything, holder_of
 from sync.sources import Position
 from sync.store.db import Store, open_store
 from sync.store.demo import seed_demo
-from tests import shipped
+from tests import postgresql, shipped
 from tests.fakes import record
 from tests.feedstub import MARK, FeedStub, Refusal, nothing_got, refusal
 from tests.serving import wait_for
@@ -261,15 +262,29 @@ def test_a_feed_that_fails_is_told(said: Refusal, feed: FeedStub, calls: FeedCal
 # --- from a store ---
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = open_store(tmp_path / "store.db", create=True)
+def demo(store: Store) -> None:
     seed_demo(store, NOW)
-    return store
 
 
-def test_a_store_is_read_as_it_is(store: Store) -> None:
-    fetch = StoreFetch(str(store.path), held=lambda: None)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a store of demo tenants."""
+    if request.param == "postgresql":
+        before = postgresql.count()
+        yield postgresql.fresh(demo)
+        postgresql.drop(before)
+    else:
+        demo(open_store(tmp_path / "store.db", create=True))
+        yield str(tmp_path / "store.db")
+
+
+@pytest.fixture
+def store(url: str) -> Store:
+    return open_store(url)
+
+
+def test_a_store_is_read_as_it_is(url: str, store: Store) -> None:
+    fetch = StoreFetch(url, held=lambda: None)
     fetched = fetch("acme", 99, WAIT)
     assert fetched is not None
     status = store.status()
@@ -280,23 +295,21 @@ def test_a_store_is_read_as_it_is(store: Store) -> None:
     assert unknown.records == ()
 
 
-def test_one_that_shares_services_comes_with_whose_they_are(store: Store) -> None:
-    fetched = StoreFetch(str(store.path), held=lambda: None)(sharer(store), 0, WAIT)
+def test_one_that_shares_services_comes_with_whose_they_are(url: str, store: Store) -> None:
+    fetched = StoreFetch(url, held=lambda: None)(sharer(store), 0, WAIT)
     assert fetched is not None
     assert len(fetched.records) == 2
 
 
 def sharer(store: Store) -> str:
-    from sync.feed.reading import everything, holder_of
-
     with store.reading() as conn:
         return next(name for name, raw in everything(conn) if raw and holder_of(raw))
 
 
-def test_a_store_of_another_history_or_none_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_store_of_another_history_or_none_is_told(url: str, tmp_path: Path) -> None:
     with pytest.raises(FetchFailed, match="another history"):
-        StoreFetch(str(store.path), held=lambda: HELD)("acme", 0, WAIT)
+        StoreFetch(url, held=lambda: HELD)("acme", 0, WAIT)
     with pytest.raises(FetchFailed, match="was set back"):
-        StoreFetch(str(store.path), held=lambda: None, unfollowed=lambda: "it was set back")("acme", 0, WAIT)
+        StoreFetch(url, held=lambda: None, unfollowed=lambda: "it was set back")("acme", 0, WAIT)
     with pytest.raises(FetchFailed, match="no store"):
         StoreFetch(str(tmp_path / "none.db"), held=lambda: None)("acme", 0, WAIT)

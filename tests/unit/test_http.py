@@ -8,16 +8,33 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from sidecar.address import Address
 from sidecar.observe.metrics import Metrics
-from sidecar.observe.status import ClockStatus, PolicyStatus, ServingStatus, Status, StoreStatus, TenantStatus
+from sidecar.observe.status import (
+    ClockStatus,
+    OutboxStatus,
+    PolicyStatus,
+    ServingStatus,
+    Status,
+    StoreStatus,
+    TenantStatus,
+)
 from sidecar.serving import http
 from sidecar.serving.http import AT_ONCE, CannotListen, HttpFront, Probes
 
+OUTBOX = OutboxStatus(
+    file="outbox.db",
+    usable=True,
+    pending=4,
+    oldest_at="2026-01-01T00:00:00Z",
+    not_sent_because="nobody answers",
+    refused=1,
+    set_aside=("outbox.db.aside-1",),
+)
 STATUS = Status(
     version="1.2.3",
     settings_digest="0123456789ab",
@@ -43,6 +60,7 @@ STATUS = Status(
         history_gone_back=False,
         last_error="",
     ),
+    outbox=None,
     clock=ClockStatus(now="n", machine="m", offset_seconds=0.5, floor="f", source="machine"),
     tenants=TenantStatus(held=12, compiled=3),
 )
@@ -126,6 +144,16 @@ def test_status_for_people_shows_everything_and_escapes_it(front: HttpFront) -> 
     assert "<script>" not in body
     for text in ("last error", "0123456789ab", "1.2.3", "freshness", "offset seconds", "held", "<td>no", "<td>yes"):
         assert text in body
+
+
+def test_the_outbox_is_shown_where_there_is_one(front: HttpFront, world: World) -> None:
+    assert "outbox" not in get(front, "/statusz")[2]
+    assert json.loads(get(front, "/statusz?format=json")[2])["outbox"] is None
+    world.status = lambda: replace(STATUS, outbox=OUTBOX)
+    body = get(front, "/statusz")[2]
+    for text in ("<h2>outbox", "not sent because", "nobody answers", "outbox.db.aside-1"):
+        assert text in body
+    assert json.loads(get(front, "/statusz?format=json")[2])["outbox"]["pending"] == 4
 
 
 def test_head_has_no_body_and_other_pages_and_methods_are_refused(front: HttpFront) -> None:

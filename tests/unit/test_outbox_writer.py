@@ -24,6 +24,7 @@ from sync.feed.calls import FeedCalls
 from sync.feed.channel import FeedTarget
 from sync.store.db import Store, open_store
 from sync.store.demo import seed_demo
+from tests import postgresql
 from tests.feedstub import FeedStub, UsageBook, refusal
 from tests.feedstub import Refusal as Said
 
@@ -151,31 +152,45 @@ def test_a_feed_that_was_closed(to_feed: FeedForward) -> None:
 # --- to a store ---
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = open_store(tmp_path / "store.db", create=True)
+def demo(store: Store) -> None:
     seed_demo(store, NOW)
-    return store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a store of demo tenants."""
+    if request.param == "postgresql":
+        before = postgresql.count()
+        yield postgresql.fresh(demo)
+        postgresql.drop(before)
+    else:
+        demo(open_store(tmp_path / "store.db", create=True))
+        yield str(tmp_path / "store.db")
 
 
 @pytest.fixture
-def to_store(store: Store) -> StoreForward:
-    return StoreForward(str(store.path), lambda: NOW)
+def store(url: str) -> Store:
+    return open_store(url)
+
+
+@pytest.fixture
+def to_store(url: str) -> StoreForward:
+    return StoreForward(url, lambda: NOW)
 
 
 @pytest.mark.parametrize("change", [{"delta": 2}, {"absolute": 2}, {"seats": (("u1", True), ("u2", True))}])
 def test_a_store_answers_as_it_does_without_an_outbox(
-    change: dict[str, Any], store: Store, to_store: StoreForward
+    change: dict[str, Any], url: str, store: Store, to_store: StoreForward
 ) -> None:
     done = to_store(request(**change), WAIT)
     assert done.revision == store.status().revision
-    assert done == StoreUsageWriter(store.path, lambda: NOW)(adjustment(**change)), "by its key it is the same"
+    assert done == StoreUsageWriter(url, lambda: NOW)(adjustment(**change), 0.0), "by its key it is the same"
     assert to_store(request(**change), WAIT) == done
     to_store.close()
 
 
-def test_a_revision_is_told_as_the_answers_have_it(store: Store) -> None:
-    write = StoreUsageWriter(store.path, lambda: NOW, map_revision=lambda revision: 1000 + revision)
+def test_a_revision_is_told_as_the_answers_have_it(url: str, store: Store) -> None:
+    write = StoreUsageWriter(url, lambda: NOW, map_revision=lambda revision: 1000 + revision)
     assert write(adjustment(delta=1), 0.0).revision == 1000 + store.status().revision
 
 
