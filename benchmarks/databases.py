@@ -51,10 +51,10 @@ class Database:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Database]:
-    """A server, until the block ends. All its processes run on the clients' core."""
+def serving(folder: Path, *, core: int = CLIENT_CORE) -> Iterator[Database]:
+    """A server, until the block ends, all its processes on one core."""
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {CLIENT_CORE})
+    os.sched_setaffinity(0, {core})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it misses a folder that it does not need

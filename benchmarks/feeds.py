@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.processes import SERVER_CORE, Server, free_port, listening
+from benchmarks.processes import SERVER_CORE, Server, free_port, listening, scraped
 from sync.feed.reading import look
 from sync.sources import Position
 from sync.store.db import Store
@@ -29,9 +28,7 @@ class Feed:
 
     def counted(self, name: str) -> float:
         """A metric's value now; of one with labels the sum."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=5) as response:
-            lines = response.read().decode().splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition(" ")[0].partition("{")[0] == name)
+        return scraped(self.http, name)
 
 
 def start(folder: Path, store: str, *, tcp: str = "", core: int | None = SERVER_CORE) -> Feed:

@@ -126,6 +126,13 @@ class Loop:
             self._fill()
         return perf_counter() - began
 
+    def run_one(self) -> None:
+        """Sends the next body and waits for its answer."""
+        self._left = 1
+        self._fill()
+        while self._open:
+            self._turn()
+
     def drain(self) -> None:
         """Waits for what is in flight, starting nothing, and closes the connection."""
         while self._open:

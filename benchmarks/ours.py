@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.processes import CLIENT_CORE, ROOT, SERVER_CORE, Server, free_port
+from benchmarks.processes import CLIENT_CORE, ROOT, SERVER_CORE, Server, free_port, scraped
 
 COMMAND: Final = (str(Path(sys.executable).with_name("deskgate")), "serve")
 POLICIES: Final = ROOT / "policies" / "desking.yaml"
@@ -29,6 +29,10 @@ class Sidecar:
     def target(self, *, unix: bool) -> str:
         """Where gRPC is served."""
         return self.unix if unix else self.tcp
+
+    def counted(self, name: str) -> float:
+        """A metric's value now; of one with labels the sum."""
+        return scraped(self.http, name)
 
     def ready(self) -> bool:
         """Whether it says it is."""
@@ -77,8 +81,7 @@ def running(folder: Path, store: Path | str, **kwargs: object) -> Iterator[Sidec
 
 
 @contextmanager
-def following(folder: Path, feed: str, token: str, **kwargs: object) -> Iterator[Sidecar]:
-    """A sidecar that follows a feed server, ready, on the clients' core."""
-    env = {"DESKGATE_STORE_TOKEN": token}
-    with running(folder, f"deskgate://{feed}", core=CLIENT_CORE, env=env, **kwargs) as sidecar:
+def following(folder: Path, feed: str, token: str, *, core: int | None = CLIENT_CORE) -> Iterator[Sidecar]:
+    """A sidecar that follows a feed server, ready."""
+    with running(folder, f"deskgate://{feed}", core=core, env={"DESKGATE_STORE_TOKEN": token}) as sidecar:
         yield sidecar

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,10 @@ class Server:
         """The most memory it ever had resident, in MB of 2^20 bytes."""
         return _status_kb(self.pid, "VmHWM") / 1024
 
+    def forget_peak(self) -> None:
+        """Has `peak_mb` begin anew, at what is resident now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def cpu_seconds(self) -> float:
         """Processor time it has used, user and system."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -92,6 +97,13 @@ def listening(target: str) -> bool:
         except OSError:
             return False
         return True
+
+
+def scraped(http: str, name: str) -> float:
+    """The value now of a metric served at "host:port"; of one with labels the sum. Raises OSError."""
+    with urllib.request.urlopen(f"http://{http}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition(" ")[0].partition("{")[0] == name)
 
 
 @contextmanager

@@ -9,13 +9,21 @@ from collections import Counter
 
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import http2, responder
+from benchmarks.committing import full
+from benchmarks.feed_herd import most_within
 from benchmarks.figures import Figure, Threshold, percentile, ratios, thresholds
 from benchmarks.loadgen import Job, measure
 from benchmarks.report import write
+from benchmarks.watching import Outcome, Seen, _numbered
 from benchmarks.workload import LEAST_SHARE, QUESTIONS, REASONS, mix, questions
 from benchmarks.world import CASES, hot_tenants
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
+from sync.digest import EMPTY
+from sync.feed.protocol import Batch
+from sync.feed.wire import numbered
+from sync.sources import Position
 
 NOW = 1_800_000_000_000_000
 
@@ -151,3 +159,54 @@ def test_figures_are_kept_with_every_value(tmp_path) -> None:
     )
     kept = json.loads(path.read_text())["figures"][0]
     assert (kept["median"], kept["low"], kept["high"], kept["values"]) == (2.0, 1.0, 3.0, [3.0, 1.0, 2.0])
+
+
+def test_a_group_is_its_questions_and_none_are_all_of_them() -> None:
+    assert command.asked([]) == command.QUESTIONS
+    assert command.asked(["forecast", "back_office", "unary"]) == ("forecast", "importing", "unary")
+
+
+def test_the_most_in_any_second_are_counted_wherever_it_begins() -> None:
+    assert most_within([0.0, 0.9, 1.0, 1.5, 1.89, 9.0], 1.0) == 4
+    assert [most_within(instants, 1.0) for instants in ([], [3.0], [3.0, 3.0], [3.0, 4.0])] == [0, 1, 2, 1]
+
+
+def test_a_statement_takes_its_tenant_by_turns_to_the_limit_and_below() -> None:
+    assert [full(n, 1) for n in range(4)] == [True, False, True, False]
+    assert [full(n, 2) for n in range(6)] == [True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("number", [1, 127, 128, 300, 2**31])
+def test_an_event_is_told_from_its_number(number: int) -> None:
+    assert _numbered(numbered(number, b"\x12\x00")) == (number, b"\x12\x00")
+
+
+def _batch(since: int, revision: int, *, more: bool = False) -> Batch:
+    position = Position(store_id="s", revision=revision, mark=EMPTY)
+    return Batch(
+        sequence=1, position=position, snapshot=False, since_revision=since, changes=(), more=more, digest=EMPTY
+    )
+
+
+def _outcome(*batches: Batch) -> Outcome:
+    seen = Seen()
+    for number in range(len(batches)):
+        seen.at.append(10.0 + number)
+        seen.batch.append(number)
+    return Outcome(
+        seen=[seen], batches=list(batches), sizes=[], events=0, heartbeats=0, received_bytes=0, ready_seconds=0.0
+    )
+
+
+def test_a_revision_is_held_with_the_batch_that_ends_its_update_or_a_later_one() -> None:
+    outcome = _outcome(_batch(1, 2), _batch(2, 4, more=True), _batch(2, 4))
+    assert [outcome.delays(revision, 10.0) for revision in (2, 3, 4)] == [[0.0], [2.0], [2.0]]
+    with pytest.raises(RuntimeError, match="never came to revision 5"):
+        outcome.delays(5, 10.0)
+
+
+def test_a_watcher_that_was_sent_what_does_not_follow_is_told() -> None:
+    held = Position(store_id="s", revision=1, mark=EMPTY)
+    _outcome(_batch(1, 2), _batch(2, 4, more=True), _batch(2, 4)).check(held)
+    with pytest.raises(RuntimeError, match="at 2 was sent what follows 3"):
+        _outcome(_batch(1, 2), _batch(3, 4)).check(held)
