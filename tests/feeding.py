@@ -34,8 +34,8 @@ from tests.storing import START, TESTER, at
 from tests.upstreams import Ability, PostgresUpstream, SqliteUpstream
 
 T = TypeVar("T")
-SOON = {"LOOK_EVERY": 0.05, "AFTER_TROUBLE": 0.02}
-"""Seconds, for a replica that cannot wait."""
+SOON = {"LOOK_EVERY": 0.05, "AFTER_TROUBLE": 0.02, "DOORS_EVERY": 600.0}
+"""Seconds, for a replica that cannot wait; who is let in it finds out once, as another store may know nobody."""
 LOOPBACK = Address("127.0.0.1", 0)
 QUICK = FeedTuning(interval=0.2)
 
@@ -290,9 +290,9 @@ class FeedUpstream:
         self.behind = behind
         self._usual = {name: getattr(eye, name) for name in SOON}
         self._look_every(SOON)
-        self._feed = Feed(open_store(behind.url if isinstance(behind, PostgresUpstream) else behind.rows.store.path))
-        self.secret = sidecar_token(self._feed.store)
-        self._feed.start()
+        self.feed = Feed(open_store(behind.url if isinstance(behind, PostgresUpstream) else behind.rows.store.path))
+        self.secret = sidecar_token(self.feed.store)
+        self.feed.start()
 
     def _look_every(self, seconds: Mapping[str, float]) -> None:
         for name, value in seconds.items():
@@ -304,16 +304,16 @@ class FeedUpstream:
         return {Ability.CHANGE_SCHEMA: unread, Ability.BE_EMPTIED: unread}
 
     def source(self) -> FeedSource:
-        return FeedSource(target(self._feed, self.secret))
+        return FeedSource(target(self.feed, self.secret))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.behind, name)
 
     def go_away(self) -> None:
-        self._feed.stop()
+        self.feed.stop()
 
     def come_back(self) -> None:
-        self._feed.start()
+        self.feed.start()
 
     def forget(self) -> None:
         self._anew(self.behind.forget)
@@ -342,13 +342,13 @@ class FeedUpstream:
 
     def _anew(self, change: Callable[[], None]) -> None:
         """What a replica has at hand it sends: another one knows only what the store does."""
-        self._feed.stop()
+        self.feed.stop()
         change()
-        self._feed.start()
+        self.feed.start()
 
     def close(self) -> None:
         with suppress(Exception):
-            self._feed.stop()
+            self.feed.stop()
         self._look_every(self._usual)
         self.behind.close()
 
