@@ -108,7 +108,8 @@ class Sender:
 
     def state(self, draft: Draft, at: Instant, patience: float) -> Outcome:
         """Keeps a statement durably and has it sent; what the store made of it within `patience` seconds, else that it
-        is queued. While nothing can be sent it is queued at once. Raises OutboxError: nothing is promised."""
+        is queued. While nothing of its lane can be sent, it is queued at once. Raises OutboxError: nothing is promised.
+        """
         ticket = self._put(draft, at)
         if ticket is None:
             return Adjusted(queued=True)
@@ -125,7 +126,8 @@ class Sender:
     def _put(self, draft: Draft, at: Instant) -> Ticket | None:
         with self._lock:
             self._outbox.put(draft, at)
-            if self._stopping or self.problem or self._held_back():
+            lane = (draft.tenant_id, draft.key)
+            if self._stopping or self.problem or self._held_back() or lane in self._stuck:
                 return None
             ticket = Ticket()
             self._tickets.setdefault(draft.idempotency_key, []).append(ticket)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,19 @@ def feed(place: Place) -> Iterator[Feed]:
         yield feed
 
 
-def settings(place: Place, feed: Feed, **more: object) -> dict[str, object]:
-    return {"store": f"deskgate://{feed.address}", "store_token_file": place.folder / "token"} | more
+@contextmanager
+def serving(place: Place, feed: Feed, *, followed: bool = True, **more: object) -> Iterator[RunningSidecar]:
+    """A sidecar behind the feed; once its outbox sends, unless the feed is away."""
+    given = {"store": f"deskgate://{feed.address}", "store_token_file": place.folder / "token"} | more
+    with place.serve(**given) as sidecar:
+        if followed:
+            sidecar.wait(lambda: not sidecar.status()["outbox"]["not_sent_because"])
+        yield sidecar
 
 
 @pytest.fixture
 def sidecar(place: Place, feed: Feed) -> Iterator[RunningSidecar]:
-    with place.serve(**settings(place, feed)) as sidecar:
+    with serving(place, feed) as sidecar:
         yield sidecar
 
 
@@ -72,7 +78,7 @@ def test_usage_is_stated_through_the_feed_and_seen_at_its_revision(sidecar: Runn
     assert sidecar.call("AdjustUsage", statement("k1", delta=3))[0] == "ALREADY_EXISTS"
     assert sidecar.call("AdjustUsage", statement("k2", delta=-99999))[0] == "FAILED_PRECONDITION"
     assert sidecar.call("AdjustUsage", statement("k3", tenant_id="nobody", delta=1))[0] == "NOT_FOUND"
-    assert sidecar.metric("outbox_pending") == sidecar.metric("outbox_kept") == 0
+    sidecar.wait(lambda: sidecar.metric("outbox_pending") == sidecar.metric("outbox_kept") == 0)
     assert sidecar.metric("outbox_sent_total") == 2
     client = sidecar.client.adjust_usage("acme", "fixed_desk", idempotency_key="k4", absolute=7)
     assert (client.units, client.queued) == (7, False)
@@ -115,11 +121,11 @@ def test_while_the_feed_is_away_usage_is_queued_and_then_sent_in_order(
 
 
 def test_what_is_queued_outlives_a_restart(place: Place, feed: Feed) -> None:
-    with place.serve(**settings(place, feed)) as first:
+    with serving(place, feed) as first:
         feed.stop()
         assert state(first, "k1", absolute=21).queued
         assert first.stop() == 0
-    with place.serve(**settings(place, feed)) as second:
+    with serving(place, feed, followed=False) as second:
         assert second.metric("outbox_pending") == 1
         feed.start()
         second.wait(lambda: second.metric("outbox_pending") == 0)
@@ -128,7 +134,7 @@ def test_what_is_queued_outlives_a_restart(place: Place, feed: Feed) -> None:
 
 
 def test_a_full_outbox_takes_no_more(place: Place, feed: Feed) -> None:
-    with place.serve(**settings(place, feed, outbox_limit=2)) as sidecar:
+    with serving(place, feed, outbox_limit=2) as sidecar:
         feed.stop()
         assert state(sidecar, "k1", delta=1).queued
         assert state(sidecar, "k2", delta=1).queued
@@ -142,7 +148,7 @@ def test_a_full_outbox_takes_no_more(place: Place, feed: Feed) -> None:
 def test_a_damaged_outbox_is_set_aside_and_told(place: Place, feed: Feed) -> None:
     place.state.mkdir()
     (place.state / "outbox.db").write_bytes(b"damaged" * 1000)
-    with place.serve(**settings(place, feed)) as sidecar:
+    with serving(place, feed) as sidecar:
         assert sidecar.metric("outbox_set_aside") == 1
         assert sidecar.status()["outbox"]["set_aside"] == [str(place.state / "outbox.db.aside-1")]
         assert sidecar.events("the outbox was set aside: statements in it are not sent")
@@ -151,7 +157,7 @@ def test_a_damaged_outbox_is_set_aside_and_told(place: Place, feed: Feed) -> Non
 
 def test_nothing_is_sent_to_a_history_that_went_back(place: Place, feed: Feed) -> None:
     earlier = place.store_path.read_bytes()
-    with place.serve(**settings(place, feed)) as sidecar:
+    with serving(place, feed) as sidecar:
         right = state(sidecar, "k1", absolute=11)
         sidecar.wait(lambda: sidecar.metric("sync_revision") == right.revision)
         feed.stop()
@@ -174,7 +180,7 @@ def test_nothing_is_sent_to_a_history_that_went_back(place: Place, feed: Feed) -
 
 
 def test_a_tenant_that_is_not_followed_is_fetched(place: Place, feed: Feed) -> None:
-    with place.serve(**settings(place, feed, only_tenants="acme")) as sidecar:
+    with serving(place, feed, only_tenants="acme") as sidecar:
         assert sidecar.metric("tenants_held") == 1
         answer = sidecar.check("initech", "booking.create", "shared_desk")
         assert (answer.reason != "UNKNOWN_TENANT", answer.entitlement_revision) == (True, 1)
@@ -194,7 +200,7 @@ def test_a_tenant_that_is_not_followed_is_fetched(place: Place, feed: Feed) -> N
 def test_a_tenant_that_the_feed_keeps_from_this_sidecar_is_unknown(place: Place, feed: Feed) -> None:
     token = place.folder / "few"
     token.write_text(sidecar_token(place.store, "desk-2", ["acme"]))
-    with place.serve(**settings(place, feed, only_tenants="acme", store_token_file=token)) as sidecar:
+    with serving(place, feed, only_tenants="acme", store_token_file=token) as sidecar:
         assert sidecar.check("initech", "booking.create", "shared_desk").reason == "UNKNOWN_TENANT"
         assert sidecar.metric('fetches_total{result="denied"}') == 1
         code, detail = sidecar.call("AdjustUsage", statement("k1", tenant_id="initech", delta=1))

@@ -257,6 +257,7 @@ def test_one_lane_that_is_stuck_holds_up_no_other(bench: Bench, pool: ThreadPool
     pause = bench.drain()
     assert 0 < pause <= BASE_SECONDS
     assert stuck.result(WAIT) == Adjusted(queued=True)
+    assert bench.sender.state(draft("k2"), 1, WAIT) == Adjusted(queued=True), "nobody waits for a lane that is stuck"
     assert other.result(WAIT).revision
     assert bench.store.taken == ["k3"], "k2 waits behind k1"
     assert bench.kept() == {"k1": (State.PENDING, "", 1), "k2": (State.PENDING, "", 0)}
@@ -409,7 +410,7 @@ def test_the_thread_sends_what_comes_and_rests_meanwhile(bench: Bench) -> None:
     bench.sender.start()
     for n in range(5):
         assert bench.sender.state(draft(f"k{n}"), 1, WAIT) == Adjusted(units=n + 1, revision=101 + n)
-    assert bench.kept() == {}
+    wait_for(lambda: bench.kept() == {}, "the row goes once the answer is given")
 
 
 def test_the_thread_survives_whatever_happens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
