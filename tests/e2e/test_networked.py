@@ -131,6 +131,7 @@ def test_case_27_a_clock_that_had_jumped_ahead_is_settled_by_the_store(
         assert sidecar.status()["clock"]["source"] == "store"
         assert abs(sidecar.metric("clock_offset_seconds")) < 5
         assert sidecar.status()["store"]["last_contact_at"] > contact
+        sidecar.wait_for_event(AGREES)
         machine.set(AHEAD)  # from now on the machine's clock decides nothing
         assert asked(sidecar) == ""
         assert sidecar.metric("clock_offset_seconds") > AHEAD - DAY
@@ -138,6 +139,7 @@ def test_case_27_a_clock_that_had_jumped_ahead_is_settled_by_the_store(
         assert asked(sidecar) == ""
 
 
+AGREES = "the machine's clock agrees again with the instant decided by"
 FAR_OFF = "the machine's clock is far from the instant decided by; if it is right, run `deskgate clock settle`"
 
 

@@ -12,10 +12,10 @@ import pytest
 from sync.feed import bell as bells
 from sync.feed.bell import Bell, FileBell, bell_of
 from tests import postgresql, storing
-from tests.storing import Shop, on_every_database, on_postgresql
+from tests.storing import Shop, on_every_database, on_sqlite
 
 pytestmark = on_every_database
-on_sqlite = pytest.mark.parametrize("each_place", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("each_place", ["postgresql"], indirect=True)
 LONG = 20.0
 
 
