@@ -22,7 +22,7 @@ from sidecar.core.rules import Thresholds
 from sidecar.state import freshness
 from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFileUnusable
-from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind
+from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind, Stamp
 from sidecar.state.localcopy import LocalCopy
 from sync.sources import Change, FailureKind, Position, SyncFailed, Update
 
@@ -64,7 +64,8 @@ class Applier:
         self.sync_failures: Final[Counter[FailureKind]] = Counter()
         self.copy_failures: Final[Counter[CopyKind]] = Counter()
         self._doubted = False
-        """What is held, put to changes, did not come to what the store holds: only the whole of it will do."""
+        """What is held, put to changes, did not come to what the store holds; or it is a part of a store, from a time
+        when only some tenants were followed. Only the whole of what is followed now will do."""
         self._copy: Final = copy
         self._clock: Final = clock
         self._publish: Final = publish
@@ -184,6 +185,7 @@ class Applier:
             raise CopyFailed(CopyKind.FOREIGN, f"the local copy is now of another store, {stamp.store_id}")
         if held is None or held.precedes(stamp.position):
             self._swap(stamp.position, True, self._copy.rows(), stamp.applied_at)
+            self._doubted |= _is_part(stamp)
             self.last_applied = stamp.applied_at
             self._log.info("the local copy serves", revision=stamp.revision, tenants=stamp.tenants)
 
@@ -227,6 +229,11 @@ class Applier:
     def _count(self, failure: CopyFailed) -> None:
         self.copy_failures[failure.kind] += 1
         self._on_copy_failure(failure.kind)
+
+
+def _is_part(stamp: Stamp) -> bool:
+    """Whether a copy is of some tenants of a store. Under a license the mark is of something else, and a copy whole."""
+    return stamp.digest != stamp.mark and not stamp.store_id.startswith("license:")
 
 
 def _wrong(tenant_id: str, record: bytes) -> str:
