@@ -19,7 +19,7 @@ from benchmarks.setup import FULL, QUICK, Setup
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "sidecar": ("unary", "batch", "in_process", "memory", "restart", "change_to_answer", "reload_under_load"),
     "back_office": ("importing", "forecast"),
-    "feed": ("feed_latency", "feed_capacity", "feed_snapshot", "feed_herd", "store_postgresql"),
+    "feed": ("feed_latency", "feed_capacity", "feed_snapshot", "feed_herd", "feed_standby", "store_postgresql"),
 }
 QUESTIONS: Final = tuple(question for group in GROUPS.values() for question in group)
 QUIET: Final = 1.2

@@ -22,7 +22,7 @@ from sync.store.db import open_store
 from sync.store.usage import Absolute, adjust_usage
 
 STATES: Final = 2
-"""A tenant is by turns at its limit and one below it."""
+"""A tenant is by turns at its limit or beyond it, and below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,14 @@ class Commit:
 
 
 def full(number: int, tenants: int) -> bool:
-    """Whether statement `number` takes its tenant to its limit."""
+    """Whether statement `number` takes its tenant to its limit or beyond."""
     return number // tenants % STATES == 0
+
+
+def units(number: int, tenants: int, writer: int) -> int:
+    """What statement `number` of a writer says there is: no other writer's would say the same, and change nothing."""
+    apart = writer % (LIMIT // 2)
+    return LIMIT + apart if full(number, tenants) else LIMIT - 1 - apart
 
 
 class Committing:
@@ -99,9 +105,9 @@ def _main(url: str, tenants: int, count: int, rate: float, seconds: float) -> No
         if rate:
             time.sleep(max(0.0, due - time.perf_counter()))
             due += 1 / rate
-        units = Absolute(units=LIMIT if full(number, tenants) else LIMIT - 1)
+        change = Absolute(units=units(number, tenants, os.getpid()))
         now, tenant = time.time_ns() // 1000, changing_tenant(number % tenants)
-        made = adjust_usage(store, tenant, KEY, units, idempotency_key=uuid.uuid4().hex, now=now)
+        made = adjust_usage(store, tenant, KEY, change, idempotency_key=uuid.uuid4().hex, now=now)
         done.append((made.revision, before[0], time.perf_counter()))
     print(json.dumps(done))
 

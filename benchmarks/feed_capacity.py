@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import psycopg
 
 from benchmarks import databases, feeds
 from benchmarks.committing import Committing, commit_all
@@ -29,6 +32,8 @@ RATE: Final = 10.0
 CHANGES: Final = 100
 TENANTS: Final = 100
 """That change by turns."""
+FOLLOWED: Final = 10
+"""Tenants that a watcher of some follows."""
 IDLE: Final = 10.0
 FLAT_OUT: Final = 10.0
 """Seconds."""
@@ -54,9 +59,10 @@ class Place:
     store: Store
     token: str
 
-    def watching(self, feed: feeds.Feed, watchers: int) -> Watching:
-        """Watchers at the store's position."""
-        job = Job(target=feed.tcp, token=self.token, watchers=watchers, held=feeds.position_of(self.store))
+    def watching(self, feed: feeds.Feed, watchers: int, tenants: Sequence[str] = ()) -> Watching:
+        """Watchers at the store's position, of these tenants alone or of all."""
+        held = feeds.position_of(self.store)
+        job = Job(target=feed.tcp, token=self.token, watchers=watchers, held=held, tenants=tenants)
         return Watching(self.folder / "watch", job)
 
 
@@ -66,7 +72,10 @@ def measure(setup: Setup) -> list[Figure]:
     rounds = ROUNDS if setup.effort.repeats > ROUNDS else 1
     with databases.serving(setup.folder / "feed-capacity-db") as database:
         place = _place(folder, database, setup.now)
-        return [*_memory(place), *_cost(place, rounds), *_ceiling(place, rounds)]
+        connections = _connections(place)
+        few = [hot.record.tenant_id for hot in setup.hot[:FOLLOWED]]
+        costs = [*_cost(place, rounds), *_cost(place, rounds, few, ".filtered")]
+        return [*_memory(place), connections, *costs, *_ceiling(place, rounds)]
 
 
 def _place(folder: Path, database: Database, now: int) -> Place:
@@ -92,25 +101,44 @@ def _memory(place: Place) -> list[Figure]:
     return [*figures, Figure(name="feed.resident.watcher", unit="KB", values=(each,), note="each, of 1,000")]
 
 
-def _cost(place: Place, rounds: int) -> list[Figure]:
+def _connections(place: Place) -> Figure:
+    """Of a replica to its database, once watchers, a snapshot and changes have been through it."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(place.url) as conn, feeds.running(place.folder / "feed", place.url) as feed:
+        before = conn.execute(count).fetchone()
+        with place.watching(feed, RATED, ["changing-0"]):
+            commit_all(place.url, tenants=TENANTS, count=CHANGES, rate=RATE)
+            conn.rollback()
+            found = conn.execute(count).fetchone()
+    assert before is not None
+    assert found is not None
+    of_this = float(found[0] - before[0])
+    return Figure(
+        name="feed.connections", unit="connections", values=(of_this,), note=f"{RATED} watchers of one tenant"
+    )
+
+
+def _cost(place: Place, rounds: int, tenants: Sequence[str] = (), name: str = "") -> list[Figure]:
+    """Of an event: to watchers of everything, or of some tenants none of which changes."""
     each, idle, sizes, loops = [], [], [], []
     with feeds.running(place.folder / "feed", place.url) as feed:
         for _ in range(rounds):
             loops.append(calibrate())
-            with place.watching(feed, RATED) as watching:
+            with place.watching(feed, RATED, tenants) as watching:
                 resting = _spent(feed, lambda: time.sleep(IDLE))
                 busy = _spent(feed, lambda: commit_all(place.url, tenants=TENANTS, count=CHANGES, rate=RATE))
                 outcome = watching.finish()
-            sizes.append(statistics.mean(outcome.sizes))
+            sizes.append(statistics.median(outcome.sizes))
             idle.append(resting.cpu / resting.seconds * 100)
             changes = busy.events - resting.events * busy.seconds / resting.seconds
             each.append((busy.cpu - resting.cpu * busy.seconds / resting.seconds) / changes * MICROS)
     loop = statistics.median(loops)
-    note = f"{RATED} watchers, {RATE:g} changes a second"
+    what = f"of {len(tenants)} other tenants, " if tenants else ""
+    note = f"{RATED} watchers {what or 'of all, '}{RATE:g} changes a second"
     return [
-        Figure(name="feed.event.cpu", unit="us", values=tuple(each), calibration_ms=loop, note=note),
-        Figure(name="feed.event.bytes", unit="bytes", values=tuple(sizes), note="one record that changed"),
-        Figure(name="feed.idle.cpu", unit="% of a core", values=tuple(idle), calibration_ms=loop, note=note),
+        Figure(name=f"feed.event{name}.cpu", unit="us", values=tuple(each), calibration_ms=loop, note=note),
+        Figure(name=f"feed.event{name}.bytes", unit="bytes", values=tuple(sizes), note=note),
+        Figure(name=f"feed.idle{name}.cpu", unit="% of a core", values=tuple(idle), calibration_ms=loop, note=note),
     ]
 
 

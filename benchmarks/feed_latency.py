@@ -1,6 +1,6 @@
 """How soon is a change in PostgreSQL held by each of 500 watchers of one feed server, and in a sidecar's answer?
 
-Another process states usage five times a second, by turns at the tenant's limit and one below it, and notes the instant
+Another process states usage five times a second, by turns beyond the tenant's limit and below it, and notes the instant
 just before each COMMIT. The feed server has core 0; the database, the writer, the watchers and a real sidecar, which is
 asked all the time, share core 1.
 """
@@ -64,7 +64,7 @@ class Asking:
     def delay(self, number: int, commit: Commit) -> float:
         """Seconds from a commit to the first answer that shows it. Raises RuntimeError when none did so rightly."""
         for revision, at, reason in self.first:
-            if revision == commit.revision and (reason == "QUOTA_REACHED") is not full(number, 1):
+            if revision == commit.revision and bool(reason) is not full(number, 1):
                 raise RuntimeError(f"at revision {revision} the answer was {reason!r}")
             if revision >= commit.revision:
                 return at - commit.before

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+import psycopg
 from sqlalchemy import update
 
 from benchmarks import databases
@@ -30,6 +31,9 @@ from sync.store.db import Store, open_store
 WRITERS: Final = (1, 4)
 TENANTS: Final = 100
 BEHIND: Final = 10_000
+LONGER: Final = 2
+"""As long as others measure: a process needs a while to get going."""
+GROWING: Final = ("change_log", "revision_log", "audit", "idempotency")
 KINDS: Final = ("postgresql", "sqlite")
 
 
@@ -80,7 +84,7 @@ def measure(setup: Setup) -> list[Figure]:
             "postgresql": _kept(database.url(), database.url(), setup.now),
             "sqlite": _kept(str(folder / "few.db"), str(folder / "many.db"), setup.now),
         }
-        return [*_writes(kept, setup), *_behind(kept, setup)]
+        return [*_writes(kept, setup), *_sizes(kept["postgresql"].url), *_behind(kept, setup)]
 
 
 def _kept(few: str, many: str, now: Instant) -> Kept:
@@ -97,7 +101,7 @@ def _writes(kept: dict[str, Kept], setup: Setup) -> list[Figure]:
         for number in range(setup.effort.pairs):
             for kind in KINDS if number % 2 else reversed(KINDS):
                 loops.append(calibrate())
-                rates[kind].append(_rate(kept[kind].url, writers, setup.effort.seconds))
+                rates[kind].append(_rate(kept[kind].url, writers, setup.effort.seconds * LONGER))
         loop = statistics.median(loops)
         each = [
             Figure(name=f"store.{kind}.writes.{writers}", unit="writes/s", values=tuple(values), calibration_ms=loop)
@@ -115,6 +119,21 @@ def _rate(url: str, writers: int, seconds: float) -> float:
         writer.go()
     done = [commit for writer in started for commit in writer.finish()]
     return len(done) / (max(commit.after for commit in done) - min(commit.before for commit in done))
+
+
+def _sizes(url: str) -> list[Figure]:
+    """Bytes on disk that a statement of usage leaves in each table that grows, its indexes counted."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("VACUUM FULL")
+        found = {}
+        for table in GROWING:
+            row = conn.execute(f"SELECT pg_total_relation_size('{table}')::float / count(*) FROM {table}").fetchone()
+            assert row is not None
+            found[table] = row[0]
+    return [
+        Figure(name=f"store.postgresql.bytes.{table}", unit="bytes", values=(size,), note="a row, of many")
+        for table, size in found.items()
+    ]
 
 
 def _behind(kept: dict[str, Kept], setup: Setup) -> list[Figure]:

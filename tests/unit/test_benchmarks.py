@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import http2, responder
-from benchmarks.committing import full
+from benchmarks.committing import full, units
+from benchmarks.databases import LIMIT
 from benchmarks.feed_herd import most_within
 from benchmarks.figures import Figure, Threshold, percentile, ratios, thresholds
 from benchmarks.loadgen import Job, measure
@@ -169,6 +170,12 @@ def test_a_group_is_its_questions_and_none_are_all_of_them() -> None:
 def test_the_most_in_any_second_are_counted_wherever_it_begins() -> None:
     assert most_within([0.0, 0.9, 1.0, 1.5, 1.89, 9.0], 1.0) == 4
     assert [most_within(instants, 1.0) for instants in ([], [3.0], [3.0, 3.0], [3.0, 4.0])] == [0, 1, 2, 1]
+
+
+def test_each_statement_of_each_writer_changes_something() -> None:
+    said = {units(number, 1, writer) for number in range(2) for writer in (1, 2, 40_000)}
+    assert len(said) == 6
+    assert all((units(number, 1, 9) >= LIMIT) is full(number, 1) for number in range(4))
 
 
 def test_a_statement_takes_its_tenant_by_turns_to_the_limit_and_below() -> None:

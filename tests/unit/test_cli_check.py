@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
+import trustme
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -260,3 +262,28 @@ def test_health_exits_0_only_when_serving(run: Run, sidecar: Sidecar, nobody: st
     assert (ended.status, ended.err) == (1, "NOT_SERVING\n")
     assert "NOT_FOUND" in run("health", "--target", sidecar.target, "--service", "x").err
     assert run("health", "--target", nobody, "--timeout", "0.2").status == 1
+
+
+def test_health_is_asked_over_tls_by_the_name_on_the_certificate(run: Run, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("feed.example")
+    pair = made.private_key_pem.bytes(), b"".join(pem.bytes() for pem in made.cert_chain_pems)
+    ca, other = tmp_path / "ca.pem", tmp_path / "other.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    trustme.CA().cert_pem.write_to_path(str(other))
+    server = grpc.server(ThreadPoolExecutor(1))
+    servicer = health.HealthServicer()
+    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    server.start()
+    try:
+        asked = ("health", "--target", f"127.0.0.1:{port}", "--timeout", "5")
+        assert run(*asked, "--tls-ca", str(ca), "--tls-name", "feed.example")[:2] == (0, "SERVING\n")
+        for wrong in ((str(ca), ""), (str(other), "feed.example")):
+            assert run(*asked, "--tls-ca", wrong[0], "--tls-name", wrong[1]).status == 1
+        missing = run(*asked, "--tls-ca", str(tmp_path / "none.pem"))
+        assert missing.status == 2
+        assert "No such file" in missing.err
+    finally:
+        server.stop(None)
