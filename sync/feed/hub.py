@@ -116,9 +116,10 @@ class Hub:
         """The sidecar of a name, if it is let in."""
         return self._by_name.get(name)
 
-    def doors_seen_since(self, instant: float) -> bool:
-        """Whether it was found out after an instant who is let in."""
-        return self._doors.at > instant
+    @property
+    def doors_at(self) -> float:
+        """When it was last found out who is let in, in seconds as `elapsed` has them."""
+        return self._doors.at
 
     # Waiting
 

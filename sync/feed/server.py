@@ -130,8 +130,14 @@ class FeedServer:
         sidecar, request = guest.sidecar, read_watch(data)
         only, since = narrowed(sidecar, request.tenants), _since(request)
 
-        def still() -> None:
-            if self.hub.doors_seen_since(asked_at) and self._known(guest.token, guest.name) != sidecar:
+        looked_at = asked_at
+
+        def still() -> None:  # once for what was found out, not for every event
+            nonlocal looked_at
+            if self.hub.doors_at <= looked_at:
+                return
+            looked_at = self.hub.doors_at
+            if self._known(guest.token, guest.name) != sidecar:
                 raise NotLetIn(f"{sidecar.name} is let in no more, or otherwise than when it came")
 
         if only is None:
