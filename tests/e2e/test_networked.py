@@ -71,7 +71,7 @@ def test_a_store_that_is_away_is_told_of_without_the_password_too(place: Place, 
         network.proxy.cut()
         sidecar.wait(lambda: sidecar.metric('sync_failures_total{kind="unreachable"}') > 0)
         assert asked(sidecar) == ""
-        assert "cannot be reached" in sidecar.status()["store"]["last_error"]
+        sidecar.wait(lambda: "cannot be reached" in sidecar.status()["store"]["last_error"])
         assert SECRET not in sidecar.page("/statusz")[1]
         began = time.monotonic()
         assert sidecar.stop() == 0
