@@ -28,6 +28,7 @@ from sync.store import (
     orders,
     payments,
     plans,
+    revisions,
     schema,
     tenants,
     usage,
@@ -79,6 +80,10 @@ class Write:
 
 MONTHLY = {"charge": MICROS, "anchor": at(START), "period": Period(months=1)}
 WRITES: dict[str, Write] = {
+    "revisions.mean_restored": Write(
+        make=revisions.mean_restored, entries=("store.restored",), again=("store.restored",), about=""
+    ),
+    "revisions.prune": Write(make=revisions.prune, args=(at(NOW),), entries=("store.prune",), about=""),
     "accounts.open_account": Write(
         make=accounts.open_account,
         args=("fresh",),
