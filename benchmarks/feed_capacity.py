@@ -120,7 +120,7 @@ def _connections(place: Place) -> Figure:
 
 def _cost(place: Place, rounds: int, tenants: Sequence[str] = (), name: str = "") -> list[Figure]:
     """Of an event: to watchers of everything, or of some tenants none of which changes."""
-    each, idle, sizes, loops = [], [], [], []
+    each, idle, sizes, ready, loops = [], [], [], [], []
     with feeds.running(place.folder / "feed", place.url) as feed:
         for _ in range(rounds):
             loops.append(calibrate())
@@ -129,6 +129,7 @@ def _cost(place: Place, rounds: int, tenants: Sequence[str] = (), name: str = ""
                 busy = _spent(feed, lambda: commit_all(place.url, tenants=TENANTS, count=CHANGES, rate=RATE))
                 outcome = watching.finish()
             sizes.append(statistics.median(outcome.sizes))
+            ready.append(outcome.ready_seconds)
             idle.append(resting.cpu / resting.seconds * 100)
             changes = busy.events - resting.events * busy.seconds / resting.seconds
             each.append((busy.cpu - resting.cpu * busy.seconds / resting.seconds) / changes * MICROS)
@@ -139,6 +140,9 @@ def _cost(place: Place, rounds: int, tenants: Sequence[str] = (), name: str = ""
         Figure(name=f"feed.event{name}.cpu", unit="us", values=tuple(each), calibration_ms=loop, note=note),
         Figure(name=f"feed.event{name}.bytes", unit="bytes", values=tuple(sizes), note=note),
         Figure(name=f"feed.idle{name}.cpu", unit="% of a core", values=tuple(idle), calibration_ms=loop, note=note),
+        Figure(
+            name=f"feed.begin{name}.{RATED}", unit="s", values=tuple(ready), calibration_ms=loop, note="all at once"
+        ),
     ]
 
 

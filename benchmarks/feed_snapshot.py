@@ -90,7 +90,7 @@ def _anew(place: Place) -> int:
 
 def _memory(place: Place, total: int, rounds: int) -> list[Figure]:
     """Of a sidecar that begins with nothing, then takes everything anew; and of its server."""
-    seconds, loops, grown = [], [], []
+    seconds, loops, grown, disk = [], [], [], []
     with feeds.running(place.folder / "feed", place.url) as feed:
         for number in range(rounds):
             loops.append(calibrate())
@@ -101,6 +101,8 @@ def _memory(place: Place, total: int, rounds: int) -> list[Figure]:
                 first = Growth(resting=resting, peak=feed.server.peak_mb())
                 time.sleep(REST)
                 grown.append((first, *_again(place, feed.server, sidecar)))
+                state = place.folder / f"sidecar-{number}" / "state"
+                disk.append(sum(file.stat().st_size for file in state.iterdir() if file.is_file()) / MEGA)
     loop, note = statistics.median(loops), f"{total:,} tenants, {place.mb:.1f} MB of records"
     ends = {"server": [max(a.mb, b.mb) for a, b, _ in grown], "sidecar": [c.mb for _, _, c in grown]}
     return [
@@ -111,6 +113,7 @@ def _memory(place: Place, total: int, rounds: int) -> list[Figure]:
             calibration_ms=loop,
             note=f"start of an empty sidecar until it is ready, {note}",
         ),
+        Figure(name=f"feed.snapshot.{total}.disk", unit="MB", values=tuple(disk), note="the sidecar's state"),
         Figure(name=f"feed.snapshot.{total}.resting", unit="MB", values=tuple(c.resting for *_, c in grown)),
         *(
             Figure(name=f"feed.snapshot.{total}.{end}.growth", unit="MB", values=tuple(mb), note=note)
