@@ -174,7 +174,11 @@ def _ways(
     from sync.opening import feed_target
 
     calls = FeedCalls(feed_target(settings.store, settings.source_options))
-    return calls, FeedForward(calls), FeedFetch(calls, held=held, unfollowed=unfollowed)
+    return (
+        calls,
+        FeedForward(calls, lambda: applier.held.store_id if applier.held else ""),
+        FeedFetch(calls, held=held, unfollowed=unfollowed),
+    )
 
 
 def _revisions_of_answers(settings: Settings) -> Callable[[int], int]:

@@ -20,6 +20,9 @@ INVALID: Final = "INVALID"
 DENIED: Final = "DENIED"
 """Codes of refusals that are not the store's own: the statement makes no sense; the feed does not take it from us."""
 
+ELSEWHERE: Final = "HISTORY_WENT_BACK"
+"""The code of a feed server whose store is another one."""
+
 
 class Unreachable(DeskgateError):
     """Nobody takes statements now. Whether this one was taken is not known."""
@@ -53,20 +56,24 @@ class Forward(Protocol):
 class FeedForward:
     """To a feed server."""
 
-    def __init__(self, calls: FeedCalls) -> None:
+    def __init__(self, calls: FeedCalls, store_id: Callable[[], str] = str) -> None:
+        """`store_id`: of the store that answers rest on, "" while it is not known. No other is written to."""
         self._calls: Final = calls
+        self._store_id: Final = store_id
 
     def __call__(self, request: bytes, timeout: float) -> Adjusted:
         """See Forward."""
         from sync.feed.calls import FeedDenied, FeedFailed, FeedRefused, FeedUnreachable
 
         try:
-            done = self._calls.adjust(pb.AdjustUsageRequest.FromString(request), timeout)
+            done = self._calls.adjust(pb.AdjustUsageRequest.FromString(request), timeout, self._store_id())
         except FeedFailed as e:
             raise Stuck(e.problem) from e
         except FeedUnreachable as e:
             raise Unreachable(e.problem) from e
         except FeedRefused as e:
+            if e.code == ELSEWHERE:
+                raise Unreachable(e.problem) from e
             raise Refusal(e.code, e.problem) from e
         except FeedDenied as e:
             if e.known:

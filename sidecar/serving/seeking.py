@@ -22,6 +22,8 @@ LONGEST_WAIT: Final = 2.0
 """Seconds that a question may wait for its min_revision or its tenant, and a statement for a store over a network."""
 MARGIN: Final = 0.05
 """Seconds before the caller's deadline at which waiting ends, so that the answer still arrives."""
+HEAD_START: Final = 0.05
+"""Seconds that the feed has to bring a revision before the tenant is fetched: it nearly always does."""
 NO_PATIENCE: Final = -1.0
 """Instead of the seconds to a deadline: waiting is out of the question."""
 BATCH_FETCHES: Final = 16
@@ -104,14 +106,18 @@ class Seeker:
             return kept.world(world)
         if remaining == NO_PATIENCE:
             raise WouldWait
+        seconds = patience(remaining)
         with self._turn("a min_revision"):
-            flight = fetching.begin(tenant_id, min_revision) if fetching is not None else None
+            now = self._worlds.wait_for(min_revision, min(seconds, HEAD_START)) or world
+            flight = None
+            if now.revision < min_revision and fetching is not None and seconds > HEAD_START:
+                flight = fetching.begin(tenant_id, min_revision)
 
             def fetched() -> bool:
                 found = flight.found if flight is not None else None
                 return found is not None and found.revision >= min_revision
 
-            now = self._worlds.wait_for(min_revision, patience(remaining), fetched) or world
+            now = self._worlds.wait_for(min_revision, max(0.0, seconds - HEAD_START), fetched) or now
         if now.revision < min_revision and flight is not None and flight.found is not None and fetched():
             return flight.found.world(now)
         return now

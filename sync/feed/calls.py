@@ -17,7 +17,7 @@ from sidecar._gen.desking.entitlements.v1.authorization_pb2 import AdjustUsageRe
 from sidecar.address import Address
 from sidecar.core.errors import DeskgateError
 from sidecar.core.model import Instant
-from sync.feed.channel import CODE, SERVICE, FeedTarget, open_channel
+from sync.feed.channel import CODE, SERVICE, STORE, FeedTarget, open_channel
 from sync.sources import Change, Position
 
 INVALID: Final = "INVALID"
@@ -28,6 +28,7 @@ REFUSALS: Final = frozenset(
 )
 """With a code of the store's they are its refusal of this request: no other server would say anything else."""
 M = TypeVar("M", bound=Message)
+Metadata = tuple[tuple[str, str], ...]
 
 
 class FeedError(DeskgateError):
@@ -110,13 +111,14 @@ class FeedCalls:
             store_instant=answer.store_instant,
         )
 
-    def adjust(self, request: AdjustUsageRequest, timeout: float) -> AdjustUsageResponse:
-        """States usage, within `timeout` seconds; durable in the store when it returns.
+    def adjust(self, request: AdjustUsageRequest, timeout: float, store_id: str = "") -> AdjustUsageResponse:
+        """States usage to the store of this id, "" being any, within `timeout` seconds; durable when it returns.
 
         Raises FeedUnreachable (it may have been done all the same: repeat it with the same key), FeedRefused or
         FeedDenied.
         """
-        return self._call("AdjustUsage", request, AdjustUsageResponse, timeout)
+        meant = ((STORE, store_id),) if store_id else ()
+        return self._call("AdjustUsage", request, AdjustUsageResponse, timeout, meant)
 
     def close(self) -> None:
         """Cuts off calls under way, and fails every later one."""
@@ -127,7 +129,7 @@ class FeedCalls:
         for line in lines:
             line.channel.close()
 
-    def _call(self, method: str, request: Message, kind: type[M], timeout: float) -> M:
+    def _call(self, method: str, request: Message, kind: type[M], timeout: float, more: Metadata = ()) -> M:
         deadline = self._now() + timeout
         addresses = self._target.addresses
         failure: FeedUnreachable | None = None
@@ -140,7 +142,7 @@ class FeedCalls:
             try:
                 with self._line(address) as line:
                     share = left if line.proven else left / (len(addresses) - tried)
-                    answer = self._asked(line, method, request, kind, share)
+                    answer = self._asked(line, method, request, kind, share, more)
             except FeedUnreachable as e:
                 # What a server says of this request tells more than that another one is not there.
                 failure = failure if isinstance(failure, FeedFailed) else type(e)(f"{address}: {e.problem}")
@@ -151,10 +153,10 @@ class FeedCalls:
         self._first = (first + 1) % len(addresses)
         raise failure or FeedUnreachable("no time was left to ask")
 
-    def _asked(self, line: _Line, method: str, request: Message, kind: type[M], timeout: float) -> M:
+    def _asked(self, line: _Line, method: str, request: Message, kind: type[M], timeout: float, more: Metadata) -> M:
         stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = line.channel.unary_unary(f"/{SERVICE}/{method}")
         try:
-            data = stub(request.SerializeToString(), timeout=timeout, metadata=self._target.metadata)
+            data = stub(request.SerializeToString(), timeout=timeout, metadata=(*self._target.metadata, *more))
         except grpc.RpcError as e:
             self._settle(line, e)
             raise _told(e) from e

@@ -12,6 +12,8 @@ from sidecar.address import Address, parse_address
 SERVICE: Final = "desking.entitlements.v1.FeedService"
 CODE: Final = "deskgate-code"
 """Trailing metadata of a call that failed: the error's code."""
+STORE: Final = "deskgate-store"
+"""Metadata of a statement of usage: the id of the store that it is meant for."""
 SCHEME: Final = "deskgate"
 MOST_ADDRESSES: Final = 16
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -67,6 +69,7 @@ def keepalive_options(seconds: float, patience: float) -> list[tuple[str, int]]:
     return [
         ("grpc.keepalive_time_ms", int(seconds * 1000)),
         ("grpc.keepalive_timeout_ms", int(patience * 1000)),
+        ("grpc.http2.ping_timeout_ms", int(patience * 1000)),  # a minute unless it is said, whatever stands above
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]

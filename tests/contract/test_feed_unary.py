@@ -14,6 +14,8 @@ from sqlalchemy import select
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as auth
 from sidecar._gen.desking.entitlements.v1 import feed_pb2 as pb
+from sidecar.outbox.forward import FeedForward, Unreachable
+from sync.feed.calls import FeedCalls, FeedRefused
 from sync.feed.channel import FeedTarget
 from sync.feed.wire import position_message
 from sync.store import schema
@@ -249,3 +251,15 @@ def test_a_method_that_is_none(to: FeedTarget) -> None:
     with pytest.raises(Ended) as ended:
         called(to, "Nothing", pb.GetRequest(), pb.GetResponse)
     assert ended.value.status.name == "UNIMPLEMENTED"
+
+
+def test_a_statement_for_another_store_is_not_taken(shop: Shop, to: FeedTarget) -> None:
+    statement = auth.AdjustUsageRequest(tenant_id="owner", key="fixed_desk", idempotency_key="k1", absolute=5)
+    calls = FeedCalls(to)
+    with pytest.raises(FeedRefused) as refused:
+        calls.adjust(statement, 10.0, "another store")
+    assert refused.value.code == "HISTORY_WENT_BACK"
+    with pytest.raises(Unreachable, match="another store"):
+        FeedForward(calls, lambda: "another store")(statement.SerializeToString(), 10.0)
+    assert FeedForward(calls, lambda: shop.store.status().store_id)(statement.SerializeToString(), 10.0).units == 5
+    calls.close()

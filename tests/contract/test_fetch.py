@@ -14,6 +14,7 @@ import pytest
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.core.model import Record, Usage
 from sidecar.records import encode
+from sidecar.serving import seeking
 from sidecar.serving.answers import Code
 from sidecar.serving.fetching import Fetched, FetchFailed
 from sidecar.serving.seeking import BATCH_FETCHES
@@ -251,6 +252,17 @@ def test_a_min_revision_is_asked_for_beside_the_wait(stage: Stage, call: Caller,
     assert ask(call, "acme", min_revision=5, **SPEND).entitlement_revision == 5
     assert shop.asked == [("acme", 5)], "one that came is kept"
     assert ask(call, "acme", **SPEND).entitlement_revision == 3
+
+
+def test_a_revision_that_comes_at_once_costs_no_call(
+    stage: Stage, call: Caller, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeking, "HEAD_START", WAIT)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ask, call, "acme", min_revision=4)
+        stage.put(ACME, revision=4)
+        assert waiting.result(WAIT).entitlement_revision == 4
+    assert shop.asked == []
 
 
 def test_the_feed_may_be_first(stage: Stage, call: Caller, held: Held) -> None:
