@@ -29,8 +29,9 @@ class Hub:
         self.window: Final = Window(window_bytes)
         self.seen: Seen | None = None
         """The last look that went well."""
-        self.problem = "it was not looked at yet"
-        """Why the store is out of touch; "": it is not."""
+        self.problem = ""
+        """Why the last look failed; "": it did not."""
+        self._looking_since: Final = elapsed()
         self.history = 0
         """How often the store's history has changed, so that what was read before is of no use any more."""
         self.closing = False
@@ -61,7 +62,7 @@ class Hub:
             self.history += 1
         if seen.delta is not None:
             self.window.put(seen.delta)
-        if self.problem:
+        if self.problem or before is None:
             self._log.info("the store is in touch", revision=seen.position.revision)
         self.seen, self.problem = seen, ""
         if seen.position != before:
@@ -95,10 +96,10 @@ class Hub:
         within the last interval.
         """
         now = elapsed()
-        if not self.in_touch or self.seen is None:
+        if now - (self.seen.at if self.seen else self._looking_since) > OUT_OF_TOUCH:
             problem = self.problem or "it does not answer"
             return heartbeat_bytes(position=None, store_instant=0, interval=self.interval, problem=problem)
-        if at is None or not self._current(at, now):
+        if at is None or self.seen is None or not self._current(at, now):
             return heartbeat_bytes(position=None, store_instant=0, interval=self.interval)
         return heartbeat_bytes(position=at, store_instant=store_instant(self.seen, now), interval=self.interval)
 
