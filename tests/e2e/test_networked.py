@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.state.clockfile import ClockFile, Remembered
+from sync.feed.backoff import CAP
 from sync.store.db import open_store
 from sync.store.demo import seed_demo
 from tests import postgresql
@@ -23,6 +24,8 @@ DAY = 86_400
 AHEAD = 300 * DAY
 """Acme's term ends in 265 days, and its grace three months later."""
 SECRET = "s3cret"
+LONGEST = CAP + 5
+"""Seconds within which a sidecar tries again, however long it has been failing."""
 
 
 class Network:
@@ -86,11 +89,11 @@ def test_a_store_set_back_is_alarmed_and_taken_over_once_that_is_meant(place: Pl
         revision = told_by("tenant", "block", "acme", "fraud", "--store", network.direct)["revision"]
         sidecar.wait(lambda: asked(sidecar) == "TENANT_SUSPENDED")
         postgresql.replace(network.name, backup)
-        sidecar.wait(lambda: sidecar.metric("sync_history_gone_back") == 1)
+        sidecar.wait(lambda: sidecar.metric("sync_history_gone_back") == 1, seconds=LONGEST)
         assert asked(sidecar) == "TENANT_SUSPENDED"
         assert "store restored" in sidecar.status()["store"]["last_error"]
         told_by("store", "restored", "--past", revision, "--store", network.direct)
-        sidecar.wait(lambda: asked(sidecar) == "")
+        sidecar.wait(lambda: asked(sidecar) == "", seconds=LONGEST)
         assert sidecar.metric("sync_history_gone_back") == 0
         assert sidecar.metric("sync_revision") > float(revision)
 
@@ -127,7 +130,7 @@ def test_case_27_a_clock_that_had_jumped_ahead_is_settled_by_the_store(
         assert asked(sidecar) == "SUBSCRIPTION_EXPIRED"
         assert sidecar.status()["clock"]["source"] == "floor"
         network.proxy.restore()
-        sidecar.wait(lambda: asked(sidecar) == "")
+        sidecar.wait(lambda: asked(sidecar) == "", seconds=LONGEST)
         assert sidecar.status()["clock"]["source"] == "store"
         assert abs(sidecar.metric("clock_offset_seconds")) < 5
         assert sidecar.status()["store"]["last_contact_at"] > contact
