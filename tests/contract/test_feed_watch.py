@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from sync import digest
-from sync.feed import spool, streams
+from sync.feed import eye, spool, streams
 from sync.feed.client import FeedSource
 from sync.feed.protocol import Batch, Heartbeat
+from sync.feed.window import Delta, Next
 from sync.sources import FailureKind, Position
 from sync.store import schema
 from sync.store.catalogue import create_product
@@ -35,7 +38,7 @@ from tests.feeding import (
     sidecar_token,
     target,
 )
-from tests.serving import wait_for
+from tests.serving import PATIENCE, wait_for
 from tests.storing import START, TESTER, Shop, at, months, on_every_database, per_unit
 from tests.upstreams import Rows
 
@@ -379,6 +382,52 @@ def test_a_watch_of_some_that_is_ahead_of_its_replica_waits_for_it(
             beats = [watch.next() for _ in range(3)]
             assert all(isinstance(beat, Heartbeat) and beat.position is None for beat in beats)
         assert len(parts) < 10
+
+
+def test_news_that_comes_between_a_look_at_the_store_and_the_wait_is_not_missed(
+    shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with feeding(shop.store, tuning=FeedTuning(interval=60.0)) as feed:
+        seen_by(feed, shop)
+        real, sees = streams.Streams._changes, eye.look
+        monkeypatch.setattr(eye, "look", blind)
+        shop.use("t1", fixed_desk=1)
+
+        def changes(self: streams.Streams, since: Position) -> Delta | Next:
+            found = real(self, since)
+            if found is Next.NOTHING and eye.look is blind:
+                monkeypatch.setattr(eye, "look", sees)
+                seen_by(feed, shop)
+                shop.use("t1", fixed_desk=2)
+                seen_by(feed, shop)
+            return found
+
+        monkeypatch.setattr(streams.Streams, "_changes", changes)
+        with Watch(target(feed, token), since=position_of(shop.store)) as watch:
+            assert watch.update()[0].position == position_of(shop.store)
+
+
+def test_many_who_are_behind_at_once_are_read_for_once(shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = position_of(shop.store)
+    shop.use("t1", fixed_desk=1)
+    real, begun, go_on = streams.Streams._changes, [], threading.Event()
+
+    def changes(self: streams.Streams, since: Position) -> Delta | Next:
+        begun.append(since)
+        assert go_on.wait(PATIENCE)
+        return real(self, since)
+
+    monkeypatch.setattr(streams.Streams, "_changes", changes)
+    with feeding(shop.store) as feed, ExitStack() as stack:
+        watches = [stack.enter_context(Watch(target(feed, token), since=early)) for _ in range(10)]
+        for watch in watches:
+            watch.next()
+        watches.pop(0).call.cancel()  # one of them, which may have been the first, is not there any more
+        wait_for(lambda: len(feed.server._watches) == 9)
+        go_on.set()
+        for watch in watches:
+            assert set(watch.update()[1]) == {"t1"}
+    assert begun == [early]
 
 
 def blind(*_: object) -> None:
