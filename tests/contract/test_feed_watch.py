@@ -407,6 +407,26 @@ def test_news_that_comes_between_a_look_at_the_store_and_the_wait_is_not_missed(
             assert watch.update()[0].position == position_of(shop.store)
 
 
+def test_who_is_ahead_of_a_replica_hears_at_once_when_it_has_caught_up(
+    shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However rarely heartbeats come."""
+    with feeding(shop.store, tuning=FeedTuning(interval=60.0)) as feed:
+        seen_by(feed, shop)
+        sees = eye.look
+        monkeypatch.setattr(eye, "look", blind)
+        shop.use("t1", fixed_desk=1)
+        now = position_of(shop.store)
+        asked = ({"since": now}, {"tenants": ["t1"]})
+        watches = [Watch(target(feed, token), **given) for given in asked]  # type: ignore[arg-type]
+        watches[0].next()
+        watches[1].update()
+        monkeypatch.setattr(eye, "look", sees)
+        for watch in watches:
+            assert getattr(watch.next(), "position", None) == now
+            watch.__exit__(None, None, None)
+
+
 def test_many_who_are_behind_at_once_are_read_for_once(shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     early = position_of(shop.store)
     shop.use("t1", fixed_desk=1)
