@@ -1,9 +1,9 @@
 """When to try again to reach a server that many others try to reach, too. Pure: time and chance come from outside.
 
-A wait is drawn evenly from nothing up to twice the time since all was last well, between a base and a cap. So after an
-outage of d seconds everybody is back 2 d seconds later, or within the base, and of those who wait only so many come in
-any one second as the server had time to rest: about 1.5 / d of them. A server that lets in and drops at once is not
-well: only what has held for a while counts.
+A wait is drawn evenly from nothing up to the time that the server has been away, between a base and a cap, and up to
+twice that once it has been away for longer than a restart takes. So after a short outage everybody is back as soon
+again, and after a long one of d seconds only about 1.5 / d of those who wait come in any one second. A server that lets
+in and drops at once is not well: only what has held for a while counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Final
 
 BASE: Final = 1.0
 CAP: Final = 60.0
-HEALTHY_AFTER: Final = 5.0
+HEALTHY_AFTER: Final = 2.0
+RESTART: Final = 10.0
+"""Seconds that a server may take to come back, before those who wait for it spread further."""
 
 
 class Backoff:
@@ -50,10 +52,13 @@ class Backoff:
         return 0.0
 
     def failed(self, now: float) -> float:
-        """How long to wait."""
+        """How long to wait. What was well until now is away from now on."""
+        if self._since is not None:
+            self.well(now)
         self._since = None
         return self._chance.uniform(0.0, self.longest(now))
 
     def longest(self, now: float) -> float:
         """The longest wait after a failure at this moment."""
-        return min(self._cap, max(self._base, 2 * (now - self._healthy_at)))
+        away = now - self._healthy_at
+        return min(self._cap, max(self._base, away if away <= RESTART else 2 * away))

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.serving.service import SERVICE
+from sync.feed.backoff import HEALTHY_AFTER
 from sync.store import schema
 from sync.store.db import open_store
 from sync.store.errors import StoreError
@@ -228,7 +229,7 @@ def test_killed_at_random(tmp_path: Path) -> None:
         wait_for(lambda: world.seen, lambda: world.sidecar.log, PATIENCE)
         names = list(VICTIMS)
         for number in range(KILLS):
-            time.sleep(rng.uniform(0.0, 0.4))  # the moment is what is drawn
+            time.sleep(HEALTHY_AFTER + rng.uniform(0.5, 1.0))  # it was well; the moment is what is drawn
             name = names[number] if number < len(names) else rng.choice(names)
             killed = VICTIMS[name](world)
             next(killed)
