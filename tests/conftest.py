@@ -6,25 +6,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import storing
+from tests import postgresql, storing
 
 
 @pytest.fixture(scope="module", params=storing.PLACES)
 def each_place(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where a module's stores are made."""
     storing.run_on(request.param)
-    yield request.param
+    with postgresql.kept_engines():
+        yield request.param
     storing.run_on("sqlite")
-    _drop(0)
+    _let_go(0, 0)
 
 
 @pytest.fixture(autouse=True)
 def _no_database_is_left() -> Iterator[None]:
-    kept = storing.postgresql.count()
+    kept = postgresql.count(), postgresql.lent()
     yield
-    _drop(kept)
+    _let_go(*kept)
 
 
-def _drop(kept: int) -> None:
-    if storing.postgresql.count() > kept:
-        storing.postgresql.drop(kept)
+def _let_go(made: int, lent: int) -> None:
+    postgresql.give_back(lent)
+    postgresql.drop(made)

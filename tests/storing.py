@@ -72,9 +72,18 @@ def place() -> str:
 def stored(path: Path, fill: Fill | None = None) -> str:
     """A new store, holding what `fill` puts in: what to open, at the path or in a database of its own."""
     if _place == "postgresql":
-        return postgresql.fresh(fill)
+        return postgresql.lend(fill)
     path.write_bytes(empty_store(fill))
     return str(path)
+
+
+@contextmanager
+def for_a_while(within: Path | None = None) -> Iterator[Path]:
+    """A folder, gone at the end as all stores that were made meanwhile: for tests that make very many."""
+    kept = postgresql.lent()
+    with TemporaryDirectory(dir=within) as folder:
+        yield Path(folder)
+    postgresql.give_back(kept)
 
 
 @cache

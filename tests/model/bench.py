@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sidecar.core.model import Record
 from tests import shipped
@@ -15,6 +14,7 @@ from tests.model.author import Author
 from tests.model.real import Look, Outcome, Real
 from tests.model.state import Office, Order, Plain, Ruling
 from tests.model.tenants import judge
+from tests.storing import for_a_while
 
 SHIPPED = {"trial": 100, "basic": 10_000, "advanced": 50_000, "flagship": 100_000}
 FOLDER = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
@@ -149,8 +149,8 @@ def downgraded(op: Plain, office: Office, before: Record | None, after: Record |
 
 @contextmanager
 def bench(rng: random.Random, folder: Path | None = None) -> Iterator[Bench]:
-    with TemporaryDirectory(dir=folder or FOLDER) as own:
-        made = Bench(Path(own), rng)
+    with for_a_while(folder or FOLDER) as own:
+        made = Bench(own, rng)
         yield made
         made.real.close()
 

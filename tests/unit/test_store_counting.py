@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,7 +17,7 @@ from sync.store.errors import Refused
 from sync.store.tenants import archive_tenant
 from sync.store.usage import MOST, Absolute, SeatChange, Seats, Used, change_usage, list_usage
 from tests.changing import Left, change, verdict
-from tests.storing import START, TESTER, Shop, months, on_every_database, per_unit, refused
+from tests.storing import START, TESTER, Shop, for_a_while, months, on_every_database, per_unit, refused
 
 pytestmark = on_every_database
 
@@ -236,8 +235,8 @@ ASKS = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=WITHOUT_SHRINKING)
 @given(first=ASKS, then=ASKS)
 def test_many_at_once_come_to_what_one_by_one_comes_to(first: list[UsageAsk], then: list[UsageAsk]) -> None:
-    with TemporaryDirectory() as folder:
-        together, apart = (family(Path(folder) / name) for name in ("together.db", "apart.db"))
+    with for_a_while() as folder:
+        together, apart = (family(folder / name) for name in ("together.db", "apart.db"))
         for asks in (first, then):
             outcomes = state(together, asks).answer
             ordered = sorted(enumerate(asks), key=lambda numbered: numbered[1].units is None)

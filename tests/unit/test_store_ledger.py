@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from sync.store.ledger import Kind
 from sync.store.tenants import update_tenant
 from tests import oracle
 from tests.changing import change, movements, plan
-from tests.storing import Shop, at, on_every_database, per_unit, refused
+from tests.storing import Shop, at, for_a_while, on_every_database, per_unit, refused
 
 pytestmark = on_every_database
 
@@ -413,8 +412,8 @@ def test_whatever_is_done_the_ledger_adds_up_and_the_account_is_as_walked(
 ) -> None:
     start = at(JANUARY)
     plainly = Plainly(basis, balance, start)
-    with TemporaryDirectory() as folder:
-        shop = Shop(Path(folder) / "store.db")
+    with for_a_while() as folder:
+        shop = Shop(folder / "store.db")
         shop.product(per_unit("fd", "fixed_desk"))
         shop.tenant("t", zone=ZONE)
         name = basis.name.lower()

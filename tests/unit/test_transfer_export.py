@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ from sync.transfer.importing import Import, Summary
 from sync.transfer.kinds import KINDS
 from sync.transfer.sheet import Sheet
 from sync.transfer.sought import Sought
-from tests.storing import Shop, at, months, on_every_database, refused, until
+from tests.storing import Shop, at, for_a_while, months, on_every_database, refused, until
 
 pytestmark = on_every_database
 
@@ -379,8 +378,8 @@ def companies(draw: st.DrawFn) -> tuple[dict[str, dict[str, Any]], list[tuple[st
 @given(companies())
 def test_tenants_and_usage_come_back_equal_whatever_their_names(company: tuple[Any, Any]) -> None:
     forest, used = company
-    with TemporaryDirectory() as folder:
-        shop = Shop(Path(folder) / "store.db")
+    with for_a_while() as folder:
+        shop = Shop(folder / "store.db")
         for tenant, fields in forest.items():
             shop.tenant(tenant, **fields)
         for tenant, key, what in used:
@@ -388,7 +387,7 @@ def test_tenants_and_usage_come_back_equal_whatever_their_names(company: tuple[A
                 shop.use(tenant, **{key: what})
             else:
                 shop.seat(tenant, key, what)
-        other = copied(shop, Path(folder))
+        other = copied(shop, folder)
         assert records(other) == records(shop)
         created = {"created_at": "2026-07-14T09:30:00Z"}
         assert rows(other.store, "tenants") == [row | created for row in rows(shop.store, "tenants")]
