@@ -106,6 +106,7 @@ def test_a_sidecar_serves_on_and_says_why(upstream: FeedUpstream, to: FeedTarget
 def test_what_can_be_known_without_the_store_is_served_and_the_rest_is_unavailable(
     upstream: FeedUpstream, to: FeedTarget
 ) -> None:
+    known(upstream)
     early = upstream.position()
     upstream.change("a")
     known(upstream)
