@@ -190,6 +190,7 @@ def _checks(setup: Setup, place: Place, rounds: int) -> list[Figure]:
                 began = time.perf_counter()
                 revision = _anew(place)
                 _wait_for(sidecar, revision)
+                time.sleep(REST)
                 outcome = asking.finish()
             finally:
                 asking.stop()

@@ -24,6 +24,7 @@ from sidecar.state.clock import Clock
 from sidecar.state.clockfile import ClockFileUnusable
 from sidecar.state.copyfile import WORTHLESS, CopyFailed, CopyKind, Stamp
 from sidecar.state.localcopy import LocalCopy
+from sidecar.state.unhurried import unhurried
 from sync.sources import Change, FailureKind, Position, SyncFailed, Update
 
 
@@ -128,10 +129,11 @@ class Applier:
         """Puts the update on disk, then into the world. Raises SyncFailed; the world is then as it was."""
         self._ready()
         position, snapshot, at = update.position, update.snapshot, self._clock.now()
-        changes: Iterable[Change] = self._looked_at(update) if snapshot else list(self._looked_at(update))
+        pace = unhurried if self.complete else iter  # nobody is answered yet: the sooner the better
+        changes: Iterable[Change] = pace(self._looked_at(update)) if snapshot else list(self._looked_at(update))
         with self._guarded():
             self._copy.apply(replace(update, changes=changes), at=at)
-            self._swap(position, snapshot, self._copy.rows() if snapshot else changes, at)
+            self._swap(position, snapshot, pace(self._copy.rows()) if snapshot else changes, at)
         self._doubted = False
         self.last_applied = at
         if snapshot:

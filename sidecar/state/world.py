@@ -183,7 +183,10 @@ class Worlds:
         A snapshot replaces all tenants; else the changes are applied to those there are.
         """
         before = Tenants() if snapshot or self.current is None else self.current.tenants
+        replaced = self.current.tenants.parts() if snapshot and self.current is not None else []
         self._swap(book=None, tenants=before.changed(changes), store_id=store_id, revision=revision)
+        while replaced:  # freed at one go, they would keep checks waiting
+            replaced.pop()
 
     def adopt(self, book: Book) -> None:
         """Makes a policy set the one that answers rest on. Every tenant is compiled anew as it is asked."""
