@@ -556,6 +556,7 @@ def test_an_instant_that_waited_here_does_not_set_the_clock_back(made: Make) -> 
 def test_the_first_contact_of_a_stream_settles_the_clock_at_once(made: Make) -> None:
     with faking(good) as fake:
         sidecar = made(fake.address)
+        sidecar.source._empty_at = float("-inf")  # as after a long time without a connection
         sidecar.contact()
         assert sidecar.state.sink.contacts[0][1] == INSTANT
 
