@@ -441,7 +441,7 @@ def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
         wait_for(lambda: desk.states() == ["sent", "sent"])
         wait_for(lambda: "store can be used again" in [e["event"] for e in logs], "told that it is back")
     problems = [e["problem"] for e in logs if e["event"] == "store cannot be used"]
-    assert len(problems) == len(set(problems)) <= 2, "each is told once: a connection that was lost, then none to be had"
+    assert len(problems) == len(set(problems)) <= 2, "each once: a connection that was lost, then none to be had"
     assert [e["event"] for e in logs].count("store can be used again") == 1
 
 
