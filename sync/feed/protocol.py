@@ -32,6 +32,8 @@ class Batch:
     changes: tuple[Change, ...]
     more: bool
     digest: str
+    part: bool = False
+    """Of some tenants, those that were asked for or that the watcher is limited to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +188,8 @@ class Watcher:
         held = self.held
         if not event.snapshot and (held is None or event.since_revision != held.revision):
             raise _garbage(f"changes since {event.since_revision} do not fit what is held")
-        if not self._only and event.digest != event.position.mark:
-            raise _garbage(
-                "the digest is not that of all records; a sidecar that is limited to some tenants has to ask for some"
-            )
+        if not (event.part or self._only) and event.digest != event.position.mark:
+            raise _garbage("the digest of an update of all tenants is not that of all records")
         if event.snapshot:
             self._holders.clear()
         self._update = event
@@ -232,7 +232,7 @@ class Watcher:
 
 
 def _header(batch: Batch) -> tuple[object, ...]:
-    return batch.position, batch.snapshot, batch.since_revision, batch.digest
+    return batch.position, batch.snapshot, batch.since_revision, batch.digest, batch.part
 
 
 def _holder_of(record: bytes) -> str:

@@ -237,4 +237,5 @@ def _batch(
         changes=changes,
         more=more,
         digest=digest,
+        part=True,
     )

@@ -32,7 +32,14 @@ def numbered(sequence: int, event: bytes) -> bytes:
 
 
 def batch_bytes(
-    *, position: Position, snapshot: bool, since_revision: int, changes: Iterable[Change], more: bool, digest: str
+    *,
+    position: Position,
+    snapshot: bool,
+    since_revision: int,
+    changes: Iterable[Change],
+    more: bool,
+    digest: str,
+    part: bool = False,
 ) -> bytes:
     """An event without its number."""
     batch = pb.Batch(
@@ -42,13 +49,15 @@ def batch_bytes(
         changes=change_messages(changes),
         more=more,
         digest=digest,
-        seal=_seal(position, snapshot, since_revision, digest),
+        seal=_seal(position, snapshot, since_revision, digest, part),
+        part=part,
     )
     return pb.WatchResponse(batch=batch).SerializeToString()
 
 
-def _seal(position: Position, snapshot: bool, since_revision: int, digest: str) -> int:
-    said = f"{position.store_id} {position.revision} {position.mark} {int(snapshot)} {since_revision} {digest}"
+def _seal(position: Position, snapshot: bool, since_revision: int, digest: str, part: bool) -> int:
+    at = f"{position.store_id} {position.revision} {position.mark}"
+    said = f"{at} {int(snapshot)} {since_revision} {digest} {int(part)}"
     return zlib.crc32(said.encode("utf-8", "surrogatepass"))
 
 
@@ -88,7 +97,7 @@ def read_event(data: bytes) -> Event:
 
 def _batch(sequence: int, batch: pb.Batch) -> Batch:
     position = read_position(batch.position)
-    if batch.seal != _seal(position, batch.snapshot, batch.since_revision, batch.digest):
+    if batch.seal != _seal(position, batch.snapshot, batch.since_revision, batch.digest, batch.part):
         raise _garbage("a batch is not as it was sealed")
     return Batch(
         sequence=sequence,
@@ -98,6 +107,7 @@ def _batch(sequence: int, batch: pb.Batch) -> Batch:
         changes=read_changes(batch.changes),
         more=batch.more,
         digest=_digest(batch.digest),
+        part=batch.part,
     )
 
 

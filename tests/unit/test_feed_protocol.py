@@ -253,7 +253,7 @@ def test_a_batch_of_another_update_ends_the_stream(other: dict[str, Any], more: 
 
 
 def test_the_digest_of_all_records_is_the_mark() -> None:
-    refused(following(), batch(1, at(6, "b"), digest=MARKS["c"]), GARBAGE, "limited to some tenants")
+    refused(following(), batch(1, at(6, "b"), digest=MARKS["c"]), GARBAGE, "not that of all records")
     refused(following(None), batch(1, at(6, "b"), snapshot=True, digest=MARKS["c"]), GARBAGE, "digest")
 
 

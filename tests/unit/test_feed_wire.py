@@ -43,7 +43,7 @@ def garbage(data: bytes, *said: str) -> None:
     assert all(part in told.value.problem for part in said), told.value.problem
 
 
-@given(sequences, positions, st.booleans(), st.integers(0, INT64), changes, st.booleans(), digests)
+@given(sequences, positions, st.booleans(), st.integers(0, INT64), changes, st.booleans(), digests, st.booleans())
 def test_a_batch_comes_back_as_it_was(
     sequence: int,
     position: Position,
@@ -52,9 +52,16 @@ def test_a_batch_comes_back_as_it_was(
     changes: tuple[Change, ...],
     more: bool,
     digest: str,
+    part: bool,
 ) -> None:
     event = batch_bytes(
-        position=position, snapshot=snapshot, since_revision=since, changes=changes, more=more, digest=digest
+        position=position,
+        snapshot=snapshot,
+        since_revision=since,
+        changes=changes,
+        more=more,
+        digest=digest,
+        part=part,
     )
     assert read_event(numbered(sequence, event)) == Batch(
         sequence=sequence,
@@ -64,6 +71,7 @@ def test_a_batch_comes_back_as_it_was(
         changes=changes,
         more=more,
         digest=digest,
+        part=part,
     )
 
 

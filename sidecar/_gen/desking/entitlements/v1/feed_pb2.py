@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as desking_dot_entitlements_dot_v1_dot_authorization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"desking/entitlements/v1/feed.proto\x12\x17\x64\x65sking.entitlements.v1\x1a+desking/entitlements/v1/authorization.proto\"@\n\x0c\x46\x65\x65\x64Position\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04mark\x18\x03 \x01(\t\"v\n\x0cWatchRequest\x12\x34\n\x05since\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0f\n\x07tenants\x18\x03 \x03(\t\x12\x10\n\x08instance\x18\x04 \x01(\t\"\x94\x01\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1e.desking.entitlements.v1.BatchH\x00\x12\x37\n\theartbeat\x18\x03 \x01(\x0b\x32\".desking.entitlements.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\xce\x01\n\x05\x42\x61tch\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x16\n\x0esince_revision\x18\x03 \x01(\x03\x12\x36\n\x07\x63hanges\x18\x04 \x03(\x0b\x32%.desking.entitlements.v1.RecordChange\x12\x0c\n\x04more\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12\x0c\n\x04seal\x18\x07 \x01(\x07\"A\n\x0cRecordChange\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x06record\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_record\"\x81\x01\n\tHeartbeat\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x15\n\rstore_instant\x18\x02 \x01(\x03\x12\x13\n\x0binterval_ms\x18\x03 \x01(\x05\x12\x0f\n\x07problem\x18\x04 \x01(\t\"5\n\nGetRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\"\x95\x01\n\x0bGetResponse\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x36\n\x07records\x18\x02 \x03(\x0b\x32%.desking.entitlements.v1.RecordChange\x12\x15\n\rstore_instant\x18\x03 \x01(\x03\x32\xa3\x02\n\x0b\x46\x65\x65\x64Service\x12X\n\x05Watch\x12%.desking.entitlements.v1.WatchRequest\x1a&.desking.entitlements.v1.WatchResponse0\x01\x12P\n\x03Get\x12#.desking.entitlements.v1.GetRequest\x1a$.desking.entitlements.v1.GetResponse\x12h\n\x0b\x41\x64justUsage\x12+.desking.entitlements.v1.AdjustUsageRequest\x1a,.desking.entitlements.v1.AdjustUsageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"desking/entitlements/v1/feed.proto\x12\x17\x64\x65sking.entitlements.v1\x1a+desking/entitlements/v1/authorization.proto\"@\n\x0c\x46\x65\x65\x64Position\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04mark\x18\x03 \x01(\t\"v\n\x0cWatchRequest\x12\x34\n\x05since\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0f\n\x07tenants\x18\x03 \x03(\t\x12\x10\n\x08instance\x18\x04 \x01(\t\"\x94\x01\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1e.desking.entitlements.v1.BatchH\x00\x12\x37\n\theartbeat\x18\x03 \x01(\x0b\x32\".desking.entitlements.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\xdc\x01\n\x05\x42\x61tch\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x16\n\x0esince_revision\x18\x03 \x01(\x03\x12\x36\n\x07\x63hanges\x18\x04 \x03(\x0b\x32%.desking.entitlements.v1.RecordChange\x12\x0c\n\x04more\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12\x0c\n\x04seal\x18\x07 \x01(\x07\x12\x0c\n\x04part\x18\x08 \x01(\x08\"A\n\x0cRecordChange\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x06record\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_record\"\x81\x01\n\tHeartbeat\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x15\n\rstore_instant\x18\x02 \x01(\x03\x12\x13\n\x0binterval_ms\x18\x03 \x01(\x05\x12\x0f\n\x07problem\x18\x04 \x01(\t\"5\n\nGetRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\"\x95\x01\n\x0bGetResponse\x12\x37\n\x08position\x18\x01 \x01(\x0b\x32%.desking.entitlements.v1.FeedPosition\x12\x36\n\x07records\x18\x02 \x03(\x0b\x32%.desking.entitlements.v1.RecordChange\x12\x15\n\rstore_instant\x18\x03 \x01(\x03\x32\xa3\x02\n\x0b\x46\x65\x65\x64Service\x12X\n\x05Watch\x12%.desking.entitlements.v1.WatchRequest\x1a&.desking.entitlements.v1.WatchResponse0\x01\x12P\n\x03Get\x12#.desking.entitlements.v1.GetRequest\x1a$.desking.entitlements.v1.GetResponse\x12h\n\x0b\x41\x64justUsage\x12+.desking.entitlements.v1.AdjustUsageRequest\x1a,.desking.entitlements.v1.AdjustUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,15 +39,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHRESPONSE']._serialized_start=295
   _globals['_WATCHRESPONSE']._serialized_end=443
   _globals['_BATCH']._serialized_start=446
-  _globals['_BATCH']._serialized_end=652
-  _globals['_RECORDCHANGE']._serialized_start=654
-  _globals['_RECORDCHANGE']._serialized_end=719
-  _globals['_HEARTBEAT']._serialized_start=722
-  _globals['_HEARTBEAT']._serialized_end=851
-  _globals['_GETREQUEST']._serialized_start=853
-  _globals['_GETREQUEST']._serialized_end=906
-  _globals['_GETRESPONSE']._serialized_start=909
-  _globals['_GETRESPONSE']._serialized_end=1058
-  _globals['_FEEDSERVICE']._serialized_start=1061
-  _globals['_FEEDSERVICE']._serialized_end=1352
+  _globals['_BATCH']._serialized_end=666
+  _globals['_RECORDCHANGE']._serialized_start=668
+  _globals['_RECORDCHANGE']._serialized_end=733
+  _globals['_HEARTBEAT']._serialized_start=736
+  _globals['_HEARTBEAT']._serialized_end=865
+  _globals['_GETREQUEST']._serialized_start=867
+  _globals['_GETREQUEST']._serialized_end=920
+  _globals['_GETRESPONSE']._serialized_start=923
+  _globals['_GETRESPONSE']._serialized_end=1072
+  _globals['_FEEDSERVICE']._serialized_start=1075
+  _globals['_FEEDSERVICE']._serialized_end=1366
 # @@protoc_insertion_point(module_scope)

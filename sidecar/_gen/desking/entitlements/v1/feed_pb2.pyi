@@ -40,7 +40,7 @@ class WatchResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("position", "snapshot", "since_revision", "changes", "more", "digest", "seal")
+    __slots__ = ("position", "snapshot", "since_revision", "changes", "more", "digest", "seal", "part")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     SINCE_REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Batch(_message.Message):
     MORE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     position: FeedPosition
     snapshot: bool
     since_revision: int
@@ -55,7 +56,8 @@ class Batch(_message.Message):
     more: bool
     digest: str
     seal: int
-    def __init__(self, position: _Optional[_Union[FeedPosition, _Mapping]] = ..., snapshot: _Optional[bool] = ..., since_revision: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[RecordChange, _Mapping]]] = ..., more: _Optional[bool] = ..., digest: _Optional[str] = ..., seal: _Optional[int] = ...) -> None: ...
+    part: bool
+    def __init__(self, position: _Optional[_Union[FeedPosition, _Mapping]] = ..., snapshot: _Optional[bool] = ..., since_revision: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[RecordChange, _Mapping]]] = ..., more: _Optional[bool] = ..., digest: _Optional[str] = ..., seal: _Optional[int] = ..., part: _Optional[bool] = ...) -> None: ...
 
 class RecordChange(_message.Message):
     __slots__ = ("tenant_id", "record")
