@@ -22,6 +22,8 @@ from sync.sources import Change, Position
 
 INVALID: Final = "INVALID"
 """The code of a refusal for a request that makes no sense to the store."""
+OTHERS: Final = "NOT_ITS_TENANTS"
+"""The code of a feed that knows us, and has this tenant for others."""
 Status = grpc.StatusCode
 REFUSALS: Final = frozenset(
     {Status.INVALID_ARGUMENT, Status.NOT_FOUND, Status.ALREADY_EXISTS, Status.FAILED_PRECONDITION}
@@ -202,8 +204,8 @@ def _told(error: grpc.RpcError) -> FeedError:
     code = _code(error)
     if status is Status.UNAUTHENTICATED:
         return FeedDenied(text or "the feed does not know who we are", known=False)
-    if status is Status.PERMISSION_DENIED:
-        return FeedDenied(text or "the feed does not let us have this tenant", known=True)
+    if status is Status.PERMISSION_DENIED:  # a proxy that forbids the way says so without a code: that tells nothing
+        return FeedDenied(text or "the feed does not let us have this tenant", known=code == OTHERS)
     if status is Status.INVALID_ARGUMENT:
         return FeedRefused(code or INVALID, text)
     if status in REFUSALS and code:

@@ -100,13 +100,18 @@ def test_what_makes_no_sense_is_refused(opened: ExitStack, feed: FeedStub) -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "known"), [(grpc.StatusCode.UNAUTHENTICATED, False), (grpc.StatusCode.PERMISSION_DENIED, True)]
+    ("status", "code", "known"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "NOT_LET_IN", False),
+        (grpc.StatusCode.PERMISSION_DENIED, "NOT_ITS_TENANTS", True),
+        (grpc.StatusCode.PERMISSION_DENIED, "", False),  # a proxy's 403
+    ],
 )
 @pytest.mark.parametrize("text", ["no", ""])
 def test_those_who_are_not_let_in(
-    status: grpc.StatusCode, known: bool, text: str, opened: ExitStack, feed: FeedStub
+    status: grpc.StatusCode, code: str, known: bool, text: str, opened: ExitStack, feed: FeedStub
 ) -> None:
-    feed.get = raising(Refusal(status, text))
+    feed.get = raising(Refusal(status, text, code))
     with pytest.raises(FeedDenied) as raised:
         calls_to(opened, feed.address).get("acme", 0, WAIT)
     assert raised.value.known is known

@@ -233,7 +233,7 @@ def test_nothing_is_fetched_from_a_store_that_is_not_followed(feed: FeedStub, ca
 
 def test_a_tenant_that_is_not_for_us_is_nothing(feed: FeedStub, calls: FeedCalls) -> None:
     def get(_: object) -> Any:
-        raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "not yours")
+        raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "not yours", "NOT_ITS_TENANTS")
 
     feed.get = get
     assert FeedFetch(calls, held=lambda: HELD)("acme", 0, WAIT) is None
@@ -243,6 +243,7 @@ def test_a_tenant_that_is_not_for_us_is_nothing(feed: FeedStub, calls: FeedCalls
     "said",
     [
         Refusal(grpc.StatusCode.UNAUTHENTICATED, "who are you?"),
+        Refusal(grpc.StatusCode.PERMISSION_DENIED, "a proxy's word"),
         Refusal(grpc.StatusCode.UNAVAILABLE, "no store"),
         Refusal(grpc.StatusCode.INTERNAL, "broken"),
         refusal("UNKNOWN_TENANT"),

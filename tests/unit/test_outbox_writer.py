@@ -125,7 +125,8 @@ def test_a_feed_answers(to_feed: FeedForward) -> None:
     [
         (Said(grpc.StatusCode.UNAVAILABLE), Unreachable, ""),
         (Said(grpc.StatusCode.UNAUTHENTICATED), Unreachable, ""),
-        (Said(grpc.StatusCode.PERMISSION_DENIED), Refusal, "DENIED"),
+        (Said(grpc.StatusCode.PERMISSION_DENIED), Unreachable, ""),
+        (Said(grpc.StatusCode.PERMISSION_DENIED, "not yours", "NOT_ITS_TENANTS"), Refusal, "DENIED"),
         (Said(grpc.StatusCode.INTERNAL), Stuck, ""),
         (Said(grpc.StatusCode.INVALID_ARGUMENT), Refusal, "INVALID"),
         (refusal("UNKNOWN_TENANT"), Refusal, "UNKNOWN_TENANT"),
