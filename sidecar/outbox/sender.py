@@ -185,12 +185,12 @@ class Sender:
             self._pause_all(why, foreseen=True)
             return NOTICE_SECONDS
         woken, self._woken = self._woken, False
-        if self._backoff is None:
-            self._go_on()
-        elif now < self._next_at and not woken:
+        if self._backoff is not None and now < self._next_at and not woken:
             return self._next_at - now
         waiting = {lane for lane, (_, until) in self._stuck.items() if until > now and not woken}
         statement = self._chosen(waiting)
+        if self._backoff is None:
+            self._go_on()
         if statement is None:
             for lane in self._stuck.keys() - waiting:
                 del self._stuck[lane]
@@ -229,8 +229,7 @@ class Sender:
         else:
             self._well(statement)
             self._on_sent()
-            self._deliver(statement, done)
-            self._settle(statement, lambda: self._outbox.remove(statement))
+            self._conclude(statement, done)
 
     # --- what comes of it -------------------------------------------------------------------------------------------
 
@@ -242,8 +241,7 @@ class Sender:
 
     def _refuse(self, statement: Statement, refusal: Refusal) -> None:
         """Told to those who wait; else kept for an operator."""
-        if self._deliver(statement, refusal):
-            self._settle(statement, lambda: self._outbox.remove(statement))
+        if self._conclude(statement, refusal):
             return
         self._log.error(
             "a statement that was acknowledged has been refused: see `deskgate outbox list`",
@@ -254,21 +252,26 @@ class Sender:
             problem=str(refusal),
         )
         self._on_refused(refusal.code)
-        self._settle(statement, lambda: self._outbox.refused(statement, refusal.code, str(refusal)))
 
-    def _settle(self, statement: Statement, work: Callable[[], None]) -> None:
-        """Writes that a statement is done with; its lane must not go round and round where that cannot be written."""
-        if problem := self._noted(work):
-            self._put_by(statement, problem)
-
-    def _deliver(self, statement: Statement, outcome: Outcome) -> bool:
-        """Whether anybody was there to be told."""
+    def _conclude(self, statement: Statement, outcome: Outcome) -> bool:
+        """Tells those who wait, and strikes the statement off, or keeps a refusal that nobody heard; at one stroke, so
+        that whoever states the same once more comes before or after both. Whether anybody heard."""
         with self._lock:
             tickets = self._tickets.pop(statement.idempotency_key, ())
             taken = [ticket.take(outcome) for ticket in tickets]
+            heard = any(taken)
+            problem = self._noted(lambda: self._strike(statement, outcome, heard))
         for ticket in tickets:
             ticket.end()
-        return any(taken)
+        if problem:  # its lane must not go round and round
+            self._put_by(statement, problem)
+        return heard
+
+    def _strike(self, statement: Statement, outcome: Outcome, heard: bool) -> None:
+        if isinstance(outcome, Refusal) and not heard:
+            self._outbox.refused(statement, outcome.code, str(outcome))
+        else:
+            self._outbox.remove(statement)
 
     def _away(self, why: str) -> None:
         """Nothing can be sent for a while."""

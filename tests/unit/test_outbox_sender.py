@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from sidecar.outbox import sender as module
 from sidecar.outbox.file import Outbox
 from sidecar.outbox.forward import Refusal, Stuck, Unreachable
 from sidecar.outbox.opened import Opened
-from sidecar.outbox.rows import Draft, OutboxUnusable, State
+from sidecar.outbox.rows import Draft, OutboxUnusable, State, Statement
 from sidecar.outbox.sender import BASE_SECONDS, MOST_SECONDS, NOTICE_SECONDS, Outcome, Sender
 from sidecar.outbox.writer import draft_of
 from sidecar.serving.adjust import Adjusted, Adjustment
@@ -342,6 +342,33 @@ def test_a_statement_that_the_disk_altered_is_never_sent(bench: Bench) -> None:
     assert (bench.store.came, bench.kept()) == ([], {"k1": (State.REFUSED, "ALTERED", 1)})
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_one_who_states_the_same_just_when_the_first_is_told_hears_as_well(
+    refused: bool, bench: Bench, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement is still in the outbox then, about to go: nobody would send it for him."""
+    late: list[Any] = []
+    remove = bench.outbox.remove
+
+    def slowly(statement: Statement) -> None:
+        if not late:
+            late.append(pool.submit(bench.sender.state, draft("k1"), 1, 1.0))
+            wait([late[0]], 0.2)
+        remove(statement)
+
+    monkeypatch.setattr(bench.outbox, "remove", slowly)
+    if refused:
+        bench.store.fail(Refusal("UNKNOWN_TENANT", "no"))
+    first = bench.waiting(pool, draft("k1"))
+    bench.drain()
+    wait_for(lambda: late[0].done() or bool(bench.sender._tickets))
+    bench.drain()
+    for told in (first.result(WAIT), late[0].result(WAIT)):
+        assert isinstance(told, Refusal if refused else Adjusted)
+        assert told != Adjusted(queued=True)
+    assert bench.kept() == {}
+
+
 # --- held back ---
 
 
@@ -415,7 +442,8 @@ def test_the_thread_sends_what_comes_and_rests_meanwhile(bench: Bench) -> None:
 
 def test_the_thread_survives_whatever_happens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NOTICE_SECONDS", 0.01)
-    happened: list[Exception] = [RuntimeError("odd"), OutboxUnusable("the disk is gone")]
+    gone = OutboxUnusable("the disk is gone")
+    happened: list[Exception] = [RuntimeError("odd"), gone, gone, gone]
     told = threading.Event()
 
     def oldest(**_: object) -> None:
@@ -427,7 +455,7 @@ def test_the_thread_survives_whatever_happens(bench: Bench, monkeypatch: pytest.
         patch.setattr(bench.outbox, "oldest", oldest)
         bench.sender.start()
         assert told.wait(WAIT)
-    assert [e["log_level"] for e in logs] == ["warning", "info", "error"]
+    assert [e["log_level"] for e in logs] == ["warning", "error", "info"], "one trouble is told once, until it is over"
     assert bench.sender.state(draft("k1"), 1, WAIT).units == 1  # type: ignore[union-attr]
 
 
