@@ -39,6 +39,13 @@ def patience(remaining: float | None) -> float:
     return LONGEST_WAIT if remaining is None else max(0.0, min(LONGEST_WAIT, remaining - MARGIN))
 
 
+def less(remaining: float | None, seconds: float) -> float:
+    """What is left to a call of `remaining` that has waited so many seconds."""
+    if remaining == NO_PATIENCE:
+        return NO_PATIENCE
+    return max(0.0, (LONGEST_WAIT + MARGIN if remaining is None else remaining) - seconds)
+
+
 class Seeker:
     """Finds worlds. Threads may share it. `remaining` is the seconds to the caller's deadline, None, or NO_PATIENCE."""
 

@@ -27,7 +27,7 @@ from sidecar.serving.codec import (
 from sidecar.serving.explain import explain
 from sidecar.serving.fetching import Fetch, Fetching
 from sidecar.serving.judge import FreshnessOf, Judge
-from sidecar.serving.seeking import LONGEST_WAIT, NO_PATIENCE, Seeker, WouldWait, patience
+from sidecar.serving.seeking import LONGEST_WAIT, NO_PATIENCE, Seeker, WouldWait, less, patience
 from sidecar.serving.stamps import Stamps
 from sidecar.state.world import World, Worlds
 
@@ -136,9 +136,10 @@ class Service:
         items = message.items
         if not 1 <= len(items) <= BATCH_ITEMS:
             raise InvalidRequest("items", f"1 to {BATCH_ITEMS} are needed, got {len(items)}")
+        began = time.monotonic()
         world = self._seeker.reached(message.min_revision, remaining)
         if self._partial:
-            return self._mixed_batch(world, message, remaining, recorder)
+            return self._mixed_batch(world, message, less(remaining, time.monotonic() - began), recorder)
         now = self._now()
         constant = self._late if world.revision < message.min_revision else self._judge.constant
         moment, framed = self._stamps.moment(world.revision, now), self._stamps.item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -240,6 +241,20 @@ def test_a_batch_fetches_so_many_tenants_and_no_more(stage: Stage, call: Caller,
     assert {r.error.code for r in results[BATCH_FETCHES:]} == {8}
     assert len(shop.asked) == BATCH_FETCHES
     assert [r.WhichOneof("result") for r in batch(call, *names)] == ["response"] * (BATCH_FETCHES + 2)
+
+
+def test_a_batch_that_waited_for_its_revision_has_no_second_wait(
+    stage: Stage, call: Caller, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeking, "MARGIN", 0.5)  # for a machine that is busy
+    items = [request(tenant_id=name) for name in ("acme", "far")]
+    message = pb.CheckBatchRequest(items=items, min_revision=99)
+    began = time.monotonic()
+    code, payload, detail = call("CheckBatch", message.SerializeToString(), 1.0)
+    assert code is Code.OK, detail
+    assert time.monotonic() - began < 1.0
+    held_here, far = pb.CheckBatchResponse.FromString(payload).results
+    assert (held_here.response.reason, far.error.code) == ("REVISION_NOT_REACHED", 14)
 
 
 # --- a revision that is not there yet ---
