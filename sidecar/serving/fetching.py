@@ -68,10 +68,9 @@ class Flight:
 class Found:
     """What was found of a tenant, and the world to answer from, as long as the policies are the same."""
 
-    __slots__ = ("_fetched", "_tenant_id", "_world")
+    __slots__ = ("_fetched", "_world")
 
-    def __init__(self, tenant_id: str, fetched: Fetched | None) -> None:
-        self._tenant_id: Final = tenant_id
+    def __init__(self, fetched: Fetched | None) -> None:
         self._fetched: Final = fetched
         self._world: World | None = None
 
@@ -85,14 +84,13 @@ class Found:
         return self._fetched is None or self._fetched.revision >= min_revision
 
     def world(self, current: World) -> World:
-        """The current world with what was found in it."""
+        """A world of what was found, by the current policies; the current one, if the tenant is not for us."""
         found = self._fetched
         if found is None:
             return current
         world = self._world
         if world is None or world.book is not current.book:
-            changes = ((self._tenant_id, None), *found.records)
-            world = self._world = current.with_records(changes, store_id=found.store_id, revision=found.revision)
+            world = self._world = current.of_records(found.records, store_id=found.store_id, revision=found.revision)
         return world
 
 
@@ -149,7 +147,7 @@ class Fetching:
             flight.failure, result = FetchFailed("the sidecar failed: its log says more"), "failed"
         else:
             result = "denied" if fetched is None else "got" if fetched.records else "unknown"
-            flight.found = Found(tenant_id, fetched)
+            flight.found = Found(fetched)
         with self._lock:
             del self._flights[tenant_id, min_revision]
             if flight.found is not None:

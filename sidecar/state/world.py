@@ -20,6 +20,7 @@ from sidecar.state.tenants import Tenants
 
 FEW: Final = 4
 """Tenants that are kept compiled where a world is made for one."""
+NOBODY: Final = Tenants()
 OnInvalid = Callable[[str, InvalidRecord], None]
 """Told of a record that nothing may be decided from, when it is first asked about."""
 
@@ -82,11 +83,12 @@ class World:
         """Whether there is a record of the tenant, of whatever worth."""
         return tenant_id in self.found or self.tenants.get(tenant_id) is not None
 
-    def with_records(self, changes: Iterable[tuple[str, bytes | None]], *, store_id: str, revision: int) -> World:
-        """This world with some tenants as they are at another revision. What is compiled for it is its own."""
+    def of_records(self, records: Iterable[tuple[str, bytes | None]], *, store_id: str, revision: int) -> World:
+        """A world of these tenants alone, by the same policies. It keeps no other's records in memory, and what is
+        compiled for it is its own."""
         return World(
             book=self.book,
-            tenants=self.tenants.changed(changes),
+            tenants=NOBODY.changed(records),
             store_id=store_id,
             revision=revision,
             number=self.number,

@@ -158,12 +158,12 @@ def test_each_call_is_counted_by_how_it_ended(bench: Bench) -> None:
     assert bench.kept("failed") is None
 
 
-def test_a_world_with_what_was_found_leaves_the_current_one_as_it_is(bench: Bench) -> None:
+def test_a_world_of_what_was_found_leaves_the_current_one_as_it_is_and_does_not_keep_it(bench: Bench) -> None:
     bench.shop.outcome = Fetched(store_id="s", revision=5, records=(("far", record("far", 5)),))
     found = bench.fetch().found
     assert found is not None
     world = found.world(bench.world)
-    assert (world.revision, world.holds("far"), world.holds("acme")) == (5, True, True)
+    assert (world.revision, world.holds("far"), world.holds("acme")) == (5, True, False)
     assert world.tenant("far") is not None
     assert (bench.world.revision, bench.world.holds("far"), bench.worlds.compiled_count) == (3, False, 0)
     assert found.world(bench.world) is world
