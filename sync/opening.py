@@ -66,7 +66,7 @@ def feed_target(url: str, options: SourceOptions) -> FeedTarget:
         raise UnknownSource(str(e)) from e
     return FeedTarget(
         addresses=addresses,
-        token=options.token or _token(options.token_file),
+        token=_token(options),
         ca=_pem(options.ca),
         cert=_pem(options.cert),
         key=_pem(options.key),
@@ -125,15 +125,17 @@ def _pem(path: Path | None) -> bytes | None:
     return None if path is None else _read(path)
 
 
-def _token(path: Path | None) -> str:
-    if path is None:
+def _token(options: SourceOptions) -> str:
+    path = options.token_file
+    if not options.token and path is None:
         return ""
+    given = options.token.encode(errors="surrogatepass") if path is None else _read(path)
     try:
-        token = _read(path).decode("ascii").strip()
+        token = given.decode("ascii").strip()
     except UnicodeDecodeError:
         token = ""
     if not token or not token.isprintable() or " " in token:
-        raise UnknownSource(f"{path} holds no token: one line of letters, digits and signs is needed")
+        raise UnknownSource(f"{path or 'store_token'} holds no token: one line of letters, digits and signs is needed")
     return token
 
 

@@ -77,6 +77,13 @@ def test_what_lets_us_in_is_read_from_files(tmp_path: Path) -> None:
     assert (target.token, target.ca, target.cert, target.key) == ("t0ken", b"ca", b"cert", b"key")
     assert target.keepalive == 7.0
     assert feed_target("deskgate://h:1", SourceOptions(token="t")).token == "t"
+    assert feed_target("deskgate://h:1", SourceOptions(token="t\n")).token == "t", "as from a secret in a variable"
+
+
+@pytest.mark.parametrize("token", ["  ", "two words", "two\nlines", "schlüssel", "\udcff"])
+def test_what_is_given_and_is_no_token_is_told_without_being_shown(token: str) -> None:
+    with pytest.raises(UnknownSource, match="store_token holds no token"):
+        feed_target("deskgate://h:1", SourceOptions(token=token))
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"two words", b"two\nlines", b"\xff\xfe", "schlüssel".encode()])
