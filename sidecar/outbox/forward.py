@@ -112,7 +112,7 @@ class StoreForward:
                 now=self._now(),
             )
         except Refused as e:
-            raise Refusal(e.code, e.advice) from e
+            raise Refusal(e.code, str(e)) from e
         except InvalidRequest as e:
             raise Refusal(INVALID, str(e)) from e
         except StoreError as e:
