@@ -63,7 +63,8 @@ class Licensed:
         """Tenants and their records: of these owners of pools, or of everyone, as served while that exists."""
         seats = defaultdict(list)
         for seat in sorted(existing.seats, key=lambda seat: seat.number):
-            seats[self.owner_of[seat.tenant_id]].append(seat)
+            if not self._records[seat.tenant_id].archived:
+                seats[self.owner_of[seat.tenant_id]].append(seat)
         for tenant_id in self._records if only is None else only:
             yield tenant_id, records.encode(self._record(self._records[tenant_id], existing, seats.get(tenant_id, ())))
 

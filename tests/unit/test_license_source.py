@@ -211,6 +211,29 @@ def test_a_pool_is_added_up_and_its_seats_are_in_one_order(site: Site) -> None:
     assert globex < site.served().revision == site.sink.revision  # each record has the revision of its last change
 
 
+@pytest.mark.parametrize("archived", ["acme-old", "acme"])
+def test_a_seat_of_an_archived_tenant_is_not_in_the_pool_however_it_is_read(site: Site, archived: str) -> None:
+    """Whole, as after a start or a renewal, or by what changed since."""
+    site.drop(ACME, record("acme-old", holder_id="acme"))
+    site.step()
+    site.seat(archived, "dan")
+    other = {"acme", "acme-old"} - {archived}
+    site.seat(*other, "bob")
+    kept = (Seat("" if other == {"acme"} else "acme-old", "bob"),)
+    given = [ACME, record("acme-old", holder_id="acme")]
+    site.drop(*(replace(r, archived=r.tenant_id == archived) for r in given), serial=2)
+    site.step()
+    assert site.served().usage["layout_designer"].seats == kept
+    site.use("acme-old", "fixed_desk", Delta(units=1))
+    site.step()
+    assert site.served().usage["layout_designer"].seats == kept
+    site.restart()
+    site.use("acme-old", "fixed_desk", Delta(units=1))
+    site.step()
+    assert site.served().usage["layout_designer"].seats == kept
+    assert (site.world.snapshots, site.at[0]) == (1, 2)  # the copy's own, at the start: no digest was wrong
+
+
 def test_changes_alone_come_after_a_restart_too(site: Site) -> None:
     site.drop(ACME, LABS, record("globex", grant()))
     site.step()
