@@ -73,7 +73,7 @@ class Streams:
                 step = await self._caught_up(at)
             if isinstance(step, Delta):
                 yield step.batch
-                at = step.position
+                at = since = step.position
             elif step is not Next.NOTHING:
                 async with self._spools.turn() as turn:
                     async for beat in self._while(turn):

@@ -188,6 +188,25 @@ def test_a_snapshot_made_earlier_is_sent_to_nobody_who_holds_more(shop: Shop, fe
             assert watch.update()[0].position == now
 
 
+def test_a_snapshot_made_earlier_is_sent_to_nobody_who_was_sent_more_meanwhile(
+    shop: Shop, feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = position_of(shop.store)
+    shop.use("t1", fixed_desk=1)
+    with Watch(target(feed, token)) as another:
+        another.update()
+    with Watch(target(feed, token), since=early) as watch:
+        watch.update()
+        shop.use("t1", fixed_desk=2)
+        held = watch.update()[0].position
+        assert held == position_of(shop.store)
+        monkeypatch.setattr("sync.feed.eye.MOST_BYTES", 300)
+        Rows(shop.store).commit([f"many{n}" for n in range(20)])
+        batch, changes, _ = watch.update()
+    assert (batch.snapshot, batch.position) == (True, position_of(shop.store))
+    assert changes == rows_of(shop.store)
+
+
 def test_who_is_behind_by_much_is_sent_a_snapshot_that_leads_on_and_once(
     shop: Shop, feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
