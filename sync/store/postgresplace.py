@@ -250,6 +250,7 @@ def _engine(given: Mapping[str, Any], busy_timeout: float, made_by: Callable[...
         pool_pre_ping=True,
         hide_parameters=True,
         use_native_hstore=False,
+        skip_autocommit_rollback=True,  # of who listens: on a lost line it would fail, in the log with a trace
     )
     patience = str(max(1, round(busy_timeout * 1000)))
 

@@ -77,11 +77,14 @@ def test_an_interruption_ends_a_wait_and_all_later_ones(bell: Bell) -> None:
 
 
 @on_postgresql
-def test_a_connection_that_is_lost_is_made_anew(shop: Shop, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_lost_is_made_anew(
+    shop: Shop, bell: Bell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(bells, "TRIED_EVERY", 0.0)
     name = shop.store.name.rpartition("/")[2]
     postgresql.do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
     assert not bell.wait(0.05)
+    assert caplog.records == [], "it is no fault, and happens at each stop"
     assert bell.wait(LONG)  # what was committed in between is not told: look
     shop.tenant("a")
     assert bell.wait(LONG)
