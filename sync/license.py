@@ -9,7 +9,6 @@ that stores and sidecars keep: one form, so nothing can be said in a license tha
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from binascii import Error as NotBase64
@@ -110,11 +109,6 @@ def read_untrusted(token: str | bytes) -> License:
     parts = _parts(token)
     header = _header(parts)
     return _license(_object(_decoded(parts.payload, "the license"), "the license"), header["kid"])
-
-
-def digest(token: str | bytes) -> str:
-    """What tells one token from another: 64 hexadecimal digits. Raises LicenseError for what is no token."""
-    return hashlib.sha256(_parts(token).token).hexdigest()
 
 
 def refuse_followed(new: License, used: License) -> None:

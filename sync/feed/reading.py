@@ -62,12 +62,12 @@ def store_clock(conn: Connection) -> Instant:
     return time.time_ns() // 1000
 
 
-def changes_since(conn: Connection, revision: int, *, limit: int | None = None) -> Iterator[Change]:
+def changes_since(conn: Connection, revision: int) -> Iterator[Change]:
     """The tenants that changed after a revision, each once, with its record as it is now; None: it has none any more.
 
-    In no particular order; `limit` of them at most.
+    In no particular order.
     """
-    changed = select(C.c.tenant_id).where(C.c.revision > revision).distinct().limit(limit).subquery()
+    changed = select(C.c.tenant_id).where(C.c.revision > revision).distinct().subquery()
     joined = changed.outerjoin(E, E.c.tenant_id == changed.c.tenant_id)
     return _streamed(conn, select(changed.c.tenant_id, _record).select_from(joined))
 

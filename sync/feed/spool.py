@@ -42,11 +42,6 @@ class Spool:
     places: tuple[tuple[int, int], ...]
     """Offset and length of each batch."""
 
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return sum(self.places[-1])
-
     def batch(self, number: int) -> bytes:
         """One batch, from 0 on."""
         offset, length = self.places[number]
