@@ -18,6 +18,7 @@ from sidecar.address import Address
 from sidecar.core.errors import DeskgateError
 from sidecar.core.model import Instant
 from sync.feed.channel import CODE, SERVICE, STORE, FeedTarget, open_channel
+from sync.feed.wire import read_changes, read_position
 from sync.sources import Change, Position
 
 INVALID: Final = "INVALID"
@@ -106,12 +107,11 @@ class FeedCalls:
         """
         request = pb.GetRequest(tenant_id=tenant_id, min_revision=min_revision)
         answer = self._call("Get", request, pb.GetResponse, timeout)
-        at = answer.position
-        return Got(
-            position=Position(store_id=at.store_id, revision=at.revision, mark=at.mark),
-            records=tuple((c.tenant_id, c.record if c.HasField("record") else None) for c in answer.records),
-            store_instant=answer.store_instant,
-        )
+        try:
+            position, records = read_position(answer.position), read_changes(answer.records)
+        except ValueError as e:
+            raise FeedFailed(f"what came makes no sense: {e}") from e
+        return Got(position=position, records=records, store_instant=answer.store_instant)
 
     def adjust(self, request: AdjustUsageRequest, timeout: float, store_id: str = "") -> AdjustUsageResponse:
         """States usage to the store of this id, "" being any, within `timeout` seconds; durable when it returns.

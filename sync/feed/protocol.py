@@ -156,16 +156,16 @@ class Watcher:
 
     def _received(self, event: Event) -> Action:
         if self.state is State.CLOSED:
-            raise _garbage("an event came on a stream that was closed")
+            raise garbage("an event came on a stream that was closed")
         if event.sequence <= self._sequence:
             return Nothing()
         if event.sequence != self._sequence + 1:
-            raise _garbage(f"event {event.sequence} came after {self._sequence}: something was lost on the way")
+            raise garbage(f"event {event.sequence} came after {self._sequence}: something was lost on the way")
         self._sequence = event.sequence
         before, kind = self.state, _kind(event)
         following = TRANSITIONS.get((before, kind))
         if following is None:
-            raise _garbage(f"{kind.value} came while {before.value}")
+            raise garbage(f"{kind.value} came while {before.value}")
         if isinstance(event, Heartbeat):
             action: Action = self._alive(event)
         else:
@@ -180,16 +180,16 @@ class Watcher:
             return OutOfTouch(problem=event.problem) if event.problem else Nothing()
         if self.held is None or event.position != self.held:
             self._refuse_other_history(event.position)
-            raise _garbage(f"the server says that {event.position.revision} is held, and it is not")
+            raise garbage(f"the server says that {event.position.revision} is held, and it is not")
         return Contact(store_instant=event.store_instant)
 
     def _begun(self, event: Batch) -> Begin:
         self._refuse_other_history(event.position)
         held = self.held
         if not event.snapshot and (held is None or event.since_revision != held.revision):
-            raise _garbage(f"changes since {event.since_revision} do not fit what is held")
+            raise garbage(f"changes since {event.since_revision} do not fit what is held")
         if not (event.part or self._only) and event.digest != event.position.mark:
-            raise _garbage("the digest of an update of all tenants is not that of all records")
+            raise garbage("the digest of an update of all tenants is not that of all records")
         if event.snapshot:
             self._holders.clear()
         self._update = event
@@ -203,7 +203,7 @@ class Watcher:
 
     def _continued(self, event: Batch) -> More:
         if self._update is None or _header(event) != _header(self._update):
-            raise _garbage("a batch belongs to another update than the one that was begun")
+            raise garbage("a batch belongs to another update than the one that was begun")
         return More(changes=self._wanted(event), last=not event.more)
 
     def _refuse_other_history(self, position: Position) -> None:
@@ -227,7 +227,7 @@ class Watcher:
         expected = self._only.union(self._holders.values())
         for tenant_id, record in event.changes:
             if record is not None and tenant_id not in expected:
-                raise _garbage(f"a record of {tenant_id!r} came, which was not asked for")
+                raise garbage(f"a record of {tenant_id!r} came, which was not asked for")
         return event.changes
 
 
@@ -248,5 +248,6 @@ def _kind(event: Event) -> Kind:
     return Kind.PART if event.more else Kind.LAST
 
 
-def _garbage(what: str) -> SyncFailed:
+def garbage(what: str) -> SyncFailed:
+    """What came is no event, or not at its place."""
     return SyncFailed(FailureKind.GARBAGE, f"the feed makes no sense: {what}; it is begun anew")

@@ -46,7 +46,9 @@ MOST_STREAMS: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTls:
-    """The server's certificate and key, PEM; `client_ca` is whose certificates sidecars may show instead of a token."""
+    """The server's certificate and key, PEM; with `client_ca` only who shows a certificate of its is let in, by the
+    name on it or by a token besides.
+    """
 
     cert: Path
     key: Path
@@ -190,7 +192,7 @@ class FeedServer:
         if meant is None:
             return
         if self.hub.head is None:
-            raise StoreUnavailable(f"which store this is is not known yet: {self.hub.problem}")
+            raise StoreUnavailable(f"which store this is is not known yet: {self.hub.problem or 'it was not seen yet'}")
         if meant != self.hub.head.store_id:
             problem = f"the statement is meant for store {meant}, behind this feed is {self.hub.head.store_id}"
             raise SyncFailed(FailureKind.HISTORY_WENT_BACK, problem)
@@ -268,8 +270,8 @@ def _since(request: Any) -> Position | None:
         return None
     try:
         return read_position(request.since)
-    except SyncFailed as e:
-        raise InvalidRequest("since", e.problem) from e
+    except ValueError as e:
+        raise InvalidRequest("since", str(e)) from e
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], value: Any) -> None:

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 from sidecar._gen.desking.entitlements.v1 import feed_pb2 as pb
 from sidecar.core.model import Instant
 from sync.digest import as_number
-from sync.feed.protocol import Batch, Event, Heartbeat
-from sync.sources import Change, FailureKind, Position, SyncFailed
+from sync.feed.protocol import Batch, Event, Heartbeat, garbage
+from sync.sources import Change, Position
 
 ID_BYTES: Final = 256
 SEQUENCE: Final = bytes([1 << 3])
@@ -85,20 +85,25 @@ def change_messages(changes: Iterable[Change]) -> list[pb.RecordChange]:
 def read_event(data: bytes) -> Event:
     """An event as it came. Raises SyncFailed, GARBAGE."""
     try:
-        message = pb.WatchResponse.FromString(data)
+        return _event(pb.WatchResponse.FromString(data))
     except DecodeError as e:
-        raise _garbage(f"a message is none ({e})") from e
+        raise garbage(f"a message is none ({e})") from e
+    except ValueError as e:
+        raise garbage(str(e)) from e
+
+
+def _event(message: pb.WatchResponse) -> Event:
     if message.WhichOneof("event") == "batch":
         return _batch(message.sequence, message.batch)
     if message.WhichOneof("event") == "heartbeat":
         return _heartbeat(message.sequence, message.heartbeat)
-    raise _garbage("a message holds no event")
+    raise ValueError("a message holds no event")
 
 
 def _batch(sequence: int, batch: pb.Batch) -> Batch:
     position = read_position(batch.position)
     if batch.seal != _seal(position, batch.snapshot, batch.since_revision, batch.digest, batch.part):
-        raise _garbage("a batch is not as it was sealed")
+        raise ValueError("a batch is not as it was sealed")
     return Batch(
         sequence=sequence,
         position=position,
@@ -114,9 +119,9 @@ def _batch(sequence: int, batch: pb.Batch) -> Batch:
 def _heartbeat(sequence: int, beat: pb.Heartbeat) -> Heartbeat:
     told = beat.HasField("position")
     if told and beat.store_instant <= 0:
-        raise _garbage(f"{beat.store_instant} is no instant of a store's clock")
+        raise ValueError(f"{beat.store_instant} is no instant of a store's clock")
     if not 0 < beat.interval_ms <= LONGEST_INTERVAL * 1000:
-        raise _garbage(f"heartbeats every {beat.interval_ms} ms are none")
+        raise ValueError(f"heartbeats every {beat.interval_ms} ms are none")
     return Heartbeat(
         sequence=sequence,
         position=read_position(beat.position) if told else None,
@@ -127,18 +132,18 @@ def _heartbeat(sequence: int, beat: pb.Heartbeat) -> Heartbeat:
 
 
 def read_position(message: pb.FeedPosition) -> Position:
-    """A position as it came. Raises SyncFailed, GARBAGE."""
+    """A position as it came. Raises ValueError saying what is wrong."""
     if not 1 <= len(message.store_id.encode()) <= ID_BYTES or message.revision < 0:
-        raise _garbage(f"store {message.store_id[:64]!r} at revision {message.revision} is no position")
+        raise ValueError(f"store {message.store_id[:64]!r} at revision {message.revision} is no position")
     return Position(store_id=message.store_id, revision=message.revision, mark=_digest(message.mark))
 
 
 def read_changes(messages: Iterable[pb.RecordChange]) -> tuple[Change, ...]:
-    """Changes as they came. Raises SyncFailed, GARBAGE."""
+    """Changes as they came. Raises ValueError saying what is wrong."""
     found = tuple((m.tenant_id, m.record if m.HasField("record") else None) for m in messages)
     for tenant_id, _ in found:
         if not 1 <= len(tenant_id.encode()) <= ID_BYTES:
-            raise _garbage("a record is of no tenant")
+            raise ValueError("a record is of no tenant")
     return found
 
 
@@ -146,9 +151,5 @@ def _digest(text: str) -> str:
     try:
         as_number(text)
     except ValueError as e:
-        raise _garbage(f"{text[:80]!r} is no digest: {e}") from e
+        raise ValueError(f"{text[:80]!r} is no digest: {e}") from e
     return text
-
-
-def _garbage(what: str) -> SyncFailed:
-    return SyncFailed(FailureKind.GARBAGE, f"the feed makes no sense: {what}; it is begun anew")

@@ -176,6 +176,24 @@ def test_an_answer_that_is_none(opened: ExitStack, feed: FeedStub) -> None:
         calls_to(opened, feed.address).get("acme", 0, WAIT)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pb.GetResponse(),
+        pb.GetResponse(position=pb.FeedPosition(store_id="store", revision=7, mark="none")),
+        pb.GetResponse(
+            position=pb.FeedPosition(store_id="store", revision=7, mark=MARK), records=[pb.RecordChange(record=b"a")]
+        ),
+    ],
+)
+def test_an_answer_from_nowhere_is_not_taken_for_there_being_no_such_tenant(
+    answer: pb.GetResponse, opened: ExitStack, feed: FeedStub
+) -> None:
+    feed.get = lambda _: answer
+    with pytest.raises(FeedFailed, match="makes no sense"):
+        calls_to(opened, feed.address).get("acme", 0, WAIT)
+
+
 def test_a_server_that_came_back_is_found_at_once(opened: ExitStack) -> None:
     """gRPC alone would wait for a second and more before it connects again."""
     first = FeedStub()
@@ -200,7 +218,7 @@ def test_one_connection_serves_many_threads_and_outlives_a_call_that_failed(open
             raise Refusal(grpc.StatusCode.UNAVAILABLE)
         began.set()
         assert go.wait(WAIT)
-        return pb.GetResponse()
+        return pb.GetResponse(position=pb.FeedPosition(store_id="store", revision=7, mark=MARK))
 
     feed = opened.enter_context(FeedStub(get=get))
     calls = calls_to(opened, feed.address)

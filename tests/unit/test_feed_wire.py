@@ -205,7 +205,7 @@ def test_digests_are_64_hexadecimal_digits(text: str) -> None:
 )
 def test_positions_that_are_none(store_id: str, revision: int) -> None:
     garbage(altered(BEAT, store_id=store_id, revision=revision), f"revision {revision} is no position")
-    with pytest.raises(SyncFailed, match="is no position"):
+    with pytest.raises(ValueError, match="is no position"):
         read_position(pb.FeedPosition(store_id=store_id, revision=revision, mark=MARK))
 
 
