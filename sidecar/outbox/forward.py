@@ -89,10 +89,9 @@ class FeedForward:
 class StoreForward:
     """To a store at a URL, whose own timeouts hold. Its library is imported when the first statement comes."""
 
-    def __init__(self, url: str, now: Callable[[], Instant], *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(self, url: str, now: Callable[[], Instant]) -> None:
         self._url: Final = url
         self._now: Final = now
-        self._busy_timeout: Final = busy_timeout
         self._lock: Final = threading.Lock()
         self._store: Store | None = None
 
@@ -127,5 +126,5 @@ class StoreForward:
 
         with self._lock:
             if self._store is None:
-                self._store = open_store(self._url, busy_timeout=self._busy_timeout)
+                self._store = open_store(self._url, busy_timeout=BUSY_TIMEOUT)
             return self._store

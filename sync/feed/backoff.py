@@ -21,24 +21,15 @@ RESTART: Final = 10.0
 class Backoff:
     """The pace (sync.pace) of a source over a network; its steps wait by themselves while all is well."""
 
-    def __init__(
-        self,
-        chance: Random,
-        *,
-        now: float,
-        base: float = BASE,
-        cap: float = CAP,
-        healthy_after: float = HEALTHY_AFTER,
-    ) -> None:
+    def __init__(self, chance: Random, *, now: float, base: float = BASE, cap: float = CAP) -> None:
         """`chance`: seeded otherwise in each process, so that those who failed together do not come back together.
 
         Waits are at most `base` seconds at first, `cap` at last; what goes well counts once it has done so for
-        `healthy_after` seconds.
+        HEALTHY_AFTER seconds.
         """
         self._chance: Final = chance
         self._base: Final = base
         self._cap: Final = cap
-        self._healthy_after: Final = healthy_after
         self._healthy_at = now
         self._since: float | None = None
         """Since when all has been well; None: it is not."""
@@ -47,7 +38,7 @@ class Backoff:
         """No wait at all. All has been well since the first of these calls after the last failure."""
         if self._since is None:
             self._since = now
-        if now - self._since >= self._healthy_after:
+        if now - self._since >= HEALTHY_AFTER:
             self._healthy_at = now
         return 0.0
 
