@@ -16,7 +16,8 @@ DESKGATE: Final = "deskgate"
 LICENSE: Final = "license"
 NEEDED: Final = "sqlite:///PATH (or just the path), postgresql://..., deskgate://HOST:PORT or license:///PATH is needed"
 
-_POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
+DATABASE: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
+"""How the URL of a database begins, as other tools write it too."""
 _FORM: Final = (
     "the URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and signs such as @ : / ? # % in a"
     " name or a password as %40"
@@ -41,7 +42,7 @@ def path_of(url: str) -> str:
 
 def parsed(text: str) -> str:
     """What is written, as a URL of one of the four kinds. Raises ValueError saying what is wrong."""
-    if _POSTGRESQL.match(text):
+    if DATABASE.match(text):
         return _postgresql(text)
     scheme, found, rest = text.partition("://")
     if not found:
@@ -71,7 +72,7 @@ def _file(scheme: str, rest: str, text: str) -> str:
 
 
 def _postgresql(text: str) -> str:
-    rest = _POSTGRESQL.sub("", text, count=1)
+    rest = DATABASE.sub("", text, count=1)
     if _AUTHORITY.fullmatch(rest) is None:
         raise ValueError(_FORM)
     return f"{POSTGRESQL}://{rest}"

@@ -223,7 +223,7 @@ class Watcher:
             return event.changes
         for tenant_id, record in event.changes:
             if tenant_id in self._only:
-                self._holders[tenant_id] = "" if record is None else _holder_of(record)
+                self._holders[tenant_id] = "" if record is None else holder_of(record)
         expected = self._only.union(self._holders.values())
         for tenant_id, record in event.changes:
             if record is not None and tenant_id not in expected:
@@ -235,7 +235,8 @@ def _header(batch: Batch) -> tuple[object, ...]:
     return batch.position, batch.snapshot, batch.since_revision, batch.digest, batch.part
 
 
-def _holder_of(record: bytes) -> str:
+def holder_of(record: bytes) -> str:
+    """The tenant whose services a record says are shared; "": nobody's, or it is no record."""
     try:
         return EntitlementRecord.FromString(record).holder_id
     except DecodeError:  # whoever decides from it tells

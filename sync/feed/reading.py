@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
 from sqlalchemy import BigInteger, Connection, LargeBinary, Select, bindparam, cast, func, null, select
 
-from sidecar._gen.desking.entitlements.v1.entitlement_pb2 import EntitlementRecord
 from sidecar.core.model import Instant
+from sync.feed.protocol import holder_of
 from sync.history import Head
 from sync.sources import Change, Position
 from sync.store import schema
@@ -91,14 +90,6 @@ def with_holders(conn: Connection, ids: Collection[str]) -> dict[str, bytes]:
     """
     found = records_of(conn, ids)
     return records_of(conn, {name for record in found.values() if (name := holder_of(record))} - found.keys()) | found
-
-
-def holder_of(record: bytes) -> str:
-    """The tenant whose services a record says are shared; "": nobody's, or it is no record."""
-    try:
-        return EntitlementRecord.FromString(record).holder_id
-    except DecodeError:
-        return ""
 
 
 def _streamed(conn: Connection, query: Select[Any]) -> Iterator[Change]:

@@ -19,10 +19,10 @@ from sync.store.audit import By
 from sync.store.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld, StoreUnavailable
 from sync.store.place import Place
 from sync.store.sqliteplace import SqlitePlace
+from sync.storeurl import DATABASE
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds that a transaction waits for another writer."""
-POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
 FILE: Final = "sqlite:///"
 HEAD: Final = select(schema.store.c.schema_version, schema.store.c.revision)
 TURN: Final = HEAD.with_for_update()
@@ -198,7 +198,7 @@ def path_of(url_or_path: str | Path) -> Path:
 
 def _place_of(url_or_path: str | Path, busy_timeout: float) -> Place:
     text = str(url_or_path)
-    if not text.startswith(POSTGRESQL):
+    if DATABASE.match(text) is None:
         return SqlitePlace(path_of(url_or_path), busy_timeout=busy_timeout)
     from sync.store.postgresplace import PostgresPlace  # 0.1 s, needed only there
 

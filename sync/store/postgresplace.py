@@ -32,8 +32,8 @@ from sync.store.errors import (
     StoreMissing,
     StoreUnavailable,
 )
+from sync.storeurl import DATABASE
 
-URL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
 FORM: Final = "postgresql://USER@HOST:PORT/DATABASE"
 CHANNEL: Final = "deskgate"
 """What `LISTEN` names: each committed revision is notified there, as a decimal number."""
@@ -220,7 +220,7 @@ class PostgresPlace:
 
 def _parsed(url: str) -> dict[str, Any]:
     try:
-        return dict(conninfo_to_dict(URL.sub("postgresql://", url, count=1)))
+        return dict(conninfo_to_dict(DATABASE.sub("postgresql://", url, count=1)))
     except psycopg.Error:  # it may tell a part of the password
         raise StoreUnavailable(
             f"the store's URL cannot be read: write {FORM}, and signs such as @ : / % in a name or a password as %40"

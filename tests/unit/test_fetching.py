@@ -18,7 +18,8 @@ from sidecar.serving.fetching import AT_ONCE, KEPT, RESULTS, Fetched, FetchFaile
 from sidecar.state.world import World, Worlds
 from sync.feed.calls import FeedCalls
 from sync.feed.channel import FeedTarget
-from sync.feed.reading import everything, holder_of
+from sync.feed.protocol import holder_of
+from sync.feed.reading import everything
 from sync.sources import Position
 from sync.store.db import Store, open_store
 from sync.store.demo import seed_demo
