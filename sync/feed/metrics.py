@@ -35,7 +35,7 @@ class FeedMetrics:
         )
         labels = ("method", "status")
         self.calls: Final = Counter(
-            "deskgate_feed_calls_total", "Calls that ended, by method and status.", labels, registry=registry
+            "deskgate_feed_calls_total", "Calls that were ended here, by method and status.", labels, registry=registry
         )
 
     def serve(self, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""What the store refuses, and the ways in which its file can fail. Each has a stable code and says what to do."""
+"""What the store refuses, and the ways in which its place can fail. Each has a stable code and says what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def archived_tenant(tenant_id: str) -> Refused:
 
 
 class StoreError(DeskgateError):
-    """The store cannot be used as it is. Nothing was changed."""
+    """The store cannot be used as it is. Nothing was changed, unless its text says that this is not known."""
 
     code: ClassVar[str] = "STORE_FAILED"
 
@@ -42,13 +42,13 @@ class StoreError(DeskgateError):
 
 
 class StoreMissing(StoreError):
-    """There is no file."""
+    """There is no file, no such database, or no store in it."""
 
     code = "STORE_MISSING"
 
 
 class StoreForeign(StoreError):
-    """The file is no store of deskgate's, or no longer a whole one."""
+    """What is there is no store of deskgate's, or no longer a whole one."""
 
     code = "STORE_FOREIGN"
 
@@ -78,7 +78,7 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The file cannot be opened, read or written."""
+    """The file cannot be opened, read or written; the server cannot be reached, or the way to it broke."""
 
     code = "STORE_UNAVAILABLE"
 
