@@ -134,7 +134,11 @@ class Fetching:
             if len(self._flights) >= AT_ONCE:
                 return None
             flight = self._flights[key] = Flight()
-        threading.Thread(target=self._fly, args=(flight, *key), name="fetch", daemon=True).start()
+        try:
+            threading.Thread(target=self._fly, args=(flight, *key), name="fetch", daemon=True).start()
+        except RuntimeError as e:  # the machine has none left: the next call may have more luck
+            flight.failure = FetchFailed(f"no thread is to be had: {e}")
+            self._land(flight, tenant_id, min_revision, "failed")
         return flight
 
     def _fly(self, flight: Flight, tenant_id: str, min_revision: int) -> None:
@@ -148,6 +152,9 @@ class Fetching:
         else:
             result = "denied" if fetched is None else "got" if fetched.records else "unknown"
             flight.found = Found(fetched)
+        self._land(flight, tenant_id, min_revision, result)
+
+    def _land(self, flight: Flight, tenant_id: str, min_revision: int, result: str) -> None:
         with self._lock:
             del self._flights[tenant_id, min_revision]
             if flight.found is not None:

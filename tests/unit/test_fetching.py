@@ -140,6 +140,21 @@ def test_only_few_are_under_way_at_a_time(bench: Bench) -> None:
     wait_for(lambda: bench.fetching.begin("late", 0))
 
 
+def test_a_call_for_which_there_is_no_thread_fails_and_is_not_under_way_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        flight = bench.fetching.begin("far", 0)
+    assert flight is not None
+    assert flight.wait(0.0)
+    assert "no thread" in str(flight.failure)
+    assert bench.fetch().found is not None
+
+
 def test_each_call_is_counted_by_how_it_ended(bench: Bench) -> None:
     records = (("far", record("far", 5)),)
     for outcome, result in (
