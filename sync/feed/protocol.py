@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from sidecar._gen.desking.entitlements.v1.entitlement_pb2 import EntitlementRecord
 from sidecar.core.model import Instant
+from sync.history import ADVICE
 from sync.sources import Change, FailureKind, Position, SyncFailed
 
 # What comes
@@ -214,7 +215,7 @@ class Watcher:
         raise SyncFailed(
             FailureKind.HISTORY_WENT_BACK,
             f"the feed is now of {what}; what is served, of store {held.store_id}, revision {held.revision}, is no part"
-            " of that history",
+            f" of that history. If the feed's is meant, {ADVICE}",
         )
 
     def _wanted(self, event: Batch) -> tuple[Change, ...]:

@@ -227,7 +227,7 @@ WRONG: dict[str, tuple[Script, FailureKind, str]] = {
     ),
     "another store": (scripted(snapshot(ELSEWHERE, OTHERS)), FailureKind.HISTORY_WENT_BACK, "store other"),
     "an earlier revision": (scripted(snapshot(at(0, {}), {})), FailureKind.HISTORY_WENT_BACK, "revision 0"),
-    "another history": (scripted(beat(at(1, OTHERS))), FailureKind.HISTORY_WENT_BACK, "no part"),
+    "another history": (scripted(beat(at(1, OTHERS))), FailureKind.HISTORY_WENT_BACK, "remove its local copy"),
     "a message that is huge": (scripted(b"\x12" + b"x" * (17 * 1024 * 1024)), FailureKind.GARBAGE, "larger than max"),
 }
 
