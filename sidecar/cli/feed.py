@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NoReturn
 
 import typer
 
@@ -61,7 +63,7 @@ def serve(
     tuning = FeedTuning(interval=heartbeat_seconds, keepalive=keepalive_seconds)
     opened = open_store(store)
 
-    async def run() -> None:
+    async def run() -> bool:
         server = FeedServer(opened, bell_of(opened), where, tls=tls, tuning=tuning)
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,10 +75,19 @@ def serve(
         _log.info("serving", address=str(server.address), metrics=metrics_address, security=security, store=opened.name)
         await stopping.wait()
         _log.info("draining", seconds=DRAIN_SECONDS)
-        await server.stop(DRAIN_SECONDS)
+        ended = await server.stop(DRAIN_SECONDS)
         _log.info("stopped")
+        return ended
 
-    asyncio.run(run())
+    if not asyncio.run(run()):
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """Ends the process at once: its usual end waits for threads that wait for the store."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def _address(field: str, text: str) -> Address:

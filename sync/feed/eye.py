@@ -26,6 +26,8 @@ from sync.store.operators import Operator, sidecars
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the store, should no word of a change come."""
 AFTER_TROUBLE: Final = 0.5
+STOP_SECONDS: Final = 2.0
+"""How long a look under way may take to end once it is not wanted any more."""
 DOORS_EVERY: Final = 5.0
 """Seconds between two readings of who may follow: so long a token that is void may still do."""
 MOST_BYTES: Final = 1024 * 1024
@@ -86,13 +88,16 @@ class Eye:
         """Begins to look. Once only."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends it."""
+    def stop(self) -> bool:
+        """Ends it. False: it hangs at a store that does not answer, and ends with the process."""
         self._stopping.set()
         self._bell.interrupt()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            return False
         self._bell.close()
+        return True
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -118,13 +118,16 @@ class FeedServer:
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def stop(self, grace: float) -> None:
-        """Ends watches, lets single calls end within `grace` seconds, then cuts off what is left."""
+    async def stop(self, grace: float) -> bool:
+        """Ends watches, lets single calls end within `grace` seconds, then cuts off what is left. False: some of it
+        hangs at a store that does not answer, and ends with the process.
+        """
         await self._health.enter_graceful_shutdown()
         self.hub.close()
         await self._server.stop(grace)
-        await asyncio.get_running_loop().run_in_executor(None, self._eye.stop)
+        ended = await asyncio.get_running_loop().run_in_executor(None, self._eye.stop)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        return ended
 
     # The calls
 

@@ -22,6 +22,8 @@ from sidecar.address import parse_address
 from sidecar.cli.feed import app
 from sync.feed.channel import FeedTarget
 from sync.feed.client import FeedSource
+from sync.store.db import open_store
+from tests.faults.postgres import Postgres
 from tests.feeding import Held, Watch, follow, position_of, rows_of, sidecar_token
 from tests.serving import COMMAND, PATIENCE, ROOT, Place, RunningSidecar, deskgate, environment
 from tests.storing import Shop
@@ -74,6 +76,24 @@ def test_it_serves_until_it_is_told_to_stop_and_drains(shop: Shop, how: signal.S
         assert feed.wait_for_event("stopped")
         assert token not in feed.log
         assert "Traceback" not in feed.log
+
+
+def test_it_stops_though_its_store_hangs(tmp_path: Path) -> None:
+    database = Postgres()
+    try:
+        url = database.create("deskgate")
+        token = sidecar_token(open_store(url, create=True))
+        with served(tmp_path / "none", f"--store={url}", "--heartbeat-seconds=0.2") as feed:
+            with Watch(to(feed, token)) as watch:
+                watch.update()
+                database.halt()
+                watch.until(lambda event: bool(getattr(event, "problem", "")))
+                feed.process.send_signal(signal.SIGTERM)
+                assert feed.process.wait(PATIENCE) == 0
+            assert feed.wait_for_event("stopped")
+    finally:
+        database.halt(signal.SIGCONT)
+        database.end()
 
 
 def test_over_tls_with_metrics(shop: Shop, tmp_path: Path) -> None:

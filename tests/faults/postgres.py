@@ -60,6 +60,11 @@ class Postgres:
         self._process.wait()
         wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "it lives")
 
+    def halt(self, how: signal.Signals = signal.SIGSTOP) -> None:
+        """Has all of its processes stand still, so that it is there and says nothing; SIGCONT lets them go on."""
+        for process in [*psutil.Process(self._process.pid).children(recursive=True), self._process]:
+            process.send_signal(how)
+
     def end(self) -> None:
         """Stops it for good."""
         if self._process.poll() is None:
