@@ -1,10 +1,14 @@
-"""Tests of the store run on every database that it can be kept in: their modules say `on_every_database`."""
+"""What holds for all tests: nothing of one is left for the next. Tests of the store run on every database that it can
+be kept in: their modules say `on_every_database`.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests import postgresql, storing
 
@@ -17,6 +21,17 @@ def each_place(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
     storing.run_on("sqlite")
     _let_go(0, 0)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that is run in this process sends the log where its own output goes, which is closed after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
