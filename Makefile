@@ -22,8 +22,8 @@ run: $(READY) ## A sidecar on this machine, with a store of demo tenants.
 	@exec $(BIN)/python -m sidecar serve --store $(RUN)/store.db --policies policies --state-dir $(RUN)/state \
 		--grpc-socket $(RUN)/deskgate.sock --log-format console
 
-test: $(READY) ## All tests, two at a time.
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+test: $(READY) ## All tests, three at a time: some wait for processes, or for time to pass.
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 soak: $(READY) ## The long ones: the engine against the oracle, and kill -9, many times over.
 	DESKGATE_SOAK=1 $(BIN)/python -m pytest -o timeout=7200 tests/property tests/faults $(PYTEST_ARGS)

@@ -32,9 +32,7 @@ from sync.store.errors import StoreLocked
 from sync.store.operators import Role
 from tests.desks import LOOPBACK, ROLES, Here, ask, furnished, serving, token_of
 from tests.serving import wait_for
-from tests.storing import TESTER, Shop, again, on_every_database, refused, stored
-
-pytestmark = on_every_database
+from tests.storing import TESTER, Shop, again, refused, stored
 
 SECONDS = 10.0
 

@@ -6,9 +6,11 @@ value that is wrong is named by a field of the request.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,13 @@ from sync.store.errors import Refused
 from sync.store.operators import Role
 from sync.store.place import Place
 from tests.desks import Here, furnished, marks, serving, token_of, valid
-from tests.storing import on_every_database, stored
+from tests.storing import on_every_database, place, stored
 from tests.wrong import variants
 
 pytestmark = on_every_database
 
 VALID = valid()
+SOAK = bool(os.environ.get("DESKGATE_SOAK"))
 
 
 class _Undone(Exception):
@@ -101,7 +104,8 @@ def test_a_call_with_a_wrong_field_is_done_or_told_and_changes_nothing_unless_it
     outcomes: Outcomes, method: str
 ) -> None:
     names = {field.name for field in VALID[method].DESCRIPTOR.fields}
-    for path, request in variants(VALID[method], leaving_out=() if method == "ArchivePlan" else ("idempotency_key",)):
+    wrong = variants(VALID[method], leaving_out=() if method == "ArchivePlan" else ("idempotency_key",))
+    for path, request in islice(wrong, None, None, 1 if place() == "sqlite" or SOAK else 3):
         error = outcomes.of(method, request)
         if isinstance(error, InvalidRequest):
             assert error.field.split(".")[0].split("[")[0] in names, f"{path}: {error}"

@@ -401,7 +401,7 @@ def check(shop: Shop, plainly: Plainly, instant: int) -> None:
     assert (held.allowed_balance, held.deferral_days) == BLOCKING.get(plainly.plan, plainly.own)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=WITHOUT_SHRINKING)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=WITHOUT_SHRINKING)
 @given(
     basis=st.sampled_from(Basis),
     balance=AMOUNTS,
