@@ -87,7 +87,7 @@ def test_the_floor_outlives_kill_9_and_is_settled_while_stopped(place: Place, ma
     machine.set(AHEAD)
     with place.serve(command=machine.command) as sidecar:
         assert asked(sidecar) == "SUBSCRIPTION_EXPIRED"
-        sidecar.wait(lambda: (place.state / "clock").exists())
+        sidecar.wait(lambda: (place.state / "clock").exists() and (place.state / "clock").stat().st_size)
         sidecar.kill()
     machine.set(0)
     with place.serve(command=machine.command) as again:

@@ -129,6 +129,7 @@ def test_case_27_a_clock_that_had_jumped_ahead_is_settled_by_the_store(
         machine.set(0)
         assert asked(sidecar) == "SUBSCRIPTION_EXPIRED"
         assert sidecar.status()["clock"]["source"] == "floor"
+        sidecar.wait_for_event(FAR_OFF)
         network.proxy.restore()
         sidecar.wait(lambda: asked(sidecar) == "", seconds=LONGEST)
         assert sidecar.status()["clock"]["source"] == "store"
