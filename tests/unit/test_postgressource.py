@@ -257,8 +257,14 @@ def test_stopping_is_prompt_while_the_server_is_silent(place: Place, caught_up: 
     wait_for(lambda: len(place.state.sink.contacts) >= 2)
     place.upstream.network.stall()
     if not caught_up:
-        wait_for(lambda: source._lines._heard_at is not None)
-        wait_for(lambda: time.monotonic() - (source._lines._heard_at or time.monotonic()) > 0.1)
+        told = [len(place.state.sink.contacts), time.monotonic()]
+
+        def silent() -> bool:
+            if len(place.state.sink.contacts) != told[0]:
+                told[:] = len(place.state.sink.contacts), time.monotonic()
+            return time.monotonic() - told[1] > 0.3
+
+        wait_for(silent)
     began = time.monotonic()
     follower.stop()
     assert follower.join(PATIENCE)
