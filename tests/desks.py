@@ -18,8 +18,9 @@ from sidecar._gen.desking.entitlements.v1.entitlement_pb2 import BASIS_DAYS, BAS
 from sidecar.address import Address
 from sync.backoffice.auth import Identity
 from sync.backoffice.desk import Desk, RemoteDesk
-from sync.backoffice.front import BackOfficeFront, ServerTls
+from sync.backoffice.front import BackOfficeFront
 from sync.backoffice.service import BackOffice
+from sync.listening import ServerTls
 from sync.store import schema
 from sync.store.audit import By
 from sync.store.db import Store

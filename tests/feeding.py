@@ -23,8 +23,9 @@ from sync.feed.channel import CODE, SERVICE, FeedTarget, open_channel
 from sync.feed.client import FeedSource
 from sync.feed.protocol import Batch, Event
 from sync.feed.reading import everything, look
-from sync.feed.server import FeedServer, FeedTls, FeedTuning
+from sync.feed.server import FeedServer, FeedTuning
 from sync.feed.wire import position_message, read_event
+from sync.listening import ServerTls
 from sync.sources import FailureKind, Position, Sink, SyncFailed, Update
 from sync.store.db import Store, open_store
 from sync.store.operators import Role, add_operator, disable_operator
@@ -44,7 +45,7 @@ class Feed:
     """A replica that can be stopped and started again at the same address."""
 
     def __init__(
-        self, store: Store, *, tls: FeedTls | None = None, tuning: FeedTuning = QUICK, address: Address = LOOPBACK
+        self, store: Store, *, tls: ServerTls | None = None, tuning: FeedTuning = QUICK, address: Address = LOOPBACK
     ) -> None:
         self.store, self.address, self._tls, self._tuning = store, address, tls, tuning
         self.server: FeedServer

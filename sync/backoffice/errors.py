@@ -43,7 +43,3 @@ class Unreachable(DeskError):
 
 class DeskFailed(DeskError):
     """The back office failed where it should not; its log says more. A write was not done."""
-
-
-class CannotServe(DeskgateError):
-    """An address cannot be listened on, or a certificate cannot be used."""

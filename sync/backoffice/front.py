@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,9 +20,10 @@ from sidecar.address import Address
 from sidecar.core.errors import InvalidRequest
 from sync.backoffice.auth import Identity, bearer, identify
 from sync.backoffice.contract import CODE, FIELD, MOST_BYTES, SERVICE
-from sync.backoffice.errors import CannotServe, DeskError, DeskFailed, NotAllowed, NotAuthenticated, Overloaded
+from sync.backoffice.errors import DeskError, DeskFailed, NotAllowed, NotAuthenticated, Overloaded
 from sync.backoffice.methods import METHODS
 from sync.backoffice.service import TYPED, BackOffice
+from sync.listening import ServerTls, listen
 from sync.store.db import Store
 from sync.store.errors import Refused, StoreError
 
@@ -60,22 +59,11 @@ REFUSED: Final = {
 _log: Final = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTls:
-    """The server's certificate and key; with `client_ca` only clients with a certificate of it are let in."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-
-
 class BackOfficeFront:
     """Serves a back office with grpcio's threaded server."""
 
     def __init__(self, store: Store, address: Address, tls: ServerTls | None = None) -> None:
         """`address` may have port 0, for any. Raises CannotServe."""
-        if tls is None and not address.loopback:
-            raise CannotServe(f"{address} is reachable from other machines: that takes --tls-cert and --tls-key")
         self._pool: Final = _Bounded(THREADS)
         self._beside: Final = tuple(ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") for _ in range(2))
         self._server: Final = grpc.server(self._pool, options=OPTIONS)
@@ -87,7 +75,7 @@ class BackOfficeFront:
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
         handler = _Handler(BackOffice(store), store, self._pool, self._beside[0])
         self._server.add_generic_rpc_handlers((handler,))
-        self.address: Final = Address(address.host, self._listen(address, tls))
+        self.address: Final = listen(self._server, address, tls)
 
     def start(self) -> None:
         """Begins to take calls."""
@@ -112,25 +100,6 @@ class BackOfficeFront:
         stopped.wait()
         for pool in (self._pool, *self._beside):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _listen(self, address: Address, tls: ServerTls | None) -> int:
-        try:
-            if tls is None:
-                return self._server.add_insecure_port(str(address))
-            return self._server.add_secure_port(str(address), _credentials(tls))
-        except RuntimeError as e:
-            raise CannotServe(
-                f"{address} cannot be listened on: is it in use, and do certificate and key belong together? ({e})"
-            ) from e
-
-
-def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    try:
-        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-        ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
-    except OSError as e:
-        raise CannotServe(f"a certificate cannot be read: {e}") from e
-    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
 
 
 class _Bounded(ThreadPoolExecutor):

@@ -14,10 +14,6 @@ from sync.store.errors import Refused, StoreError
 DETAIL_CHARACTERS: Final = 600
 
 
-class CannotServe(DeskgateError):
-    """The server cannot listen: its address, its certificates."""
-
-
 class NotLetIn(DeskgateError):
     """The caller is nobody's sidecar."""
 

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from prometheus_client.process_collector import ProcessCollector
 
 from sidecar.address import Address
-from sync.feed.errors import CannotServe
 from sync.feed.hub import Hub
+from sync.listening import CannotServe
 
 
 class FeedMetrics:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -23,7 +22,7 @@ from sidecar.core.errors import InvalidRequest
 from sync.feed.bell import Bell
 from sync.feed.channel import KEEPALIVE_PATIENCE, KEEPALIVE_SECONDS, SERVICE, STORE, keepalive_options
 from sync.feed.doors import Guest, common_name, narrowed, on_record, token_of
-from sync.feed.errors import CannotServe, NotLetIn, Stopping, told, trailing
+from sync.feed.errors import NotLetIn, Stopping, told, trailing
 from sync.feed.eye import Eye, elapsed
 from sync.feed.hub import INTERVAL, Hub
 from sync.feed.metrics import FeedMetrics
@@ -31,6 +30,7 @@ from sync.feed.streams import Streams
 from sync.feed.unary import adjust, get, read_adjustment, read_get, read_watch
 from sync.feed.window import MOST_BYTES
 from sync.feed.wire import numbered, read_position
+from sync.listening import ServerTls, listen
 from sync.sources import FailureKind, Position, SyncFailed
 from sync.store.db import Store
 from sync.store.errors import StoreUnavailable
@@ -42,17 +42,6 @@ LONGEST_GET: Final = 10.0
 """Seconds that a `Get` may wait for its revision, should the caller set no deadline."""
 MOST_STREAMS: Final = 10_000
 """Of one connection; a sidecar needs one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedTls:
-    """The server's certificate and key, PEM; with `client_ca` only who shows a certificate of its is let in, by the
-    name on it or by a token besides.
-    """
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +65,10 @@ class FeedServer:
         bell: Bell,
         address: Address,
         *,
-        tls: FeedTls | None = None,
+        tls: ServerTls | None = None,
         tuning: FeedTuning = FeedTuning(),
     ) -> None:
         """Listens; `address` may have port 0, for any. Raises CannotServe."""
-        if tls is None and not address.loopback:
-            raise CannotServe(f"{address} is reachable from other machines: that takes --tls-cert and --tls-key")
         loop = asyncio.get_running_loop()
         self.hub: Final = Hub(interval=tuning.interval, window_bytes=tuning.window_bytes)
         self._store: Final = store
@@ -109,7 +96,7 @@ class FeedServer:
         self._health: Final = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._server.add_generic_rpc_handlers((self._handler(),))
-        self.address: Final = Address(address.host, self._listen(address, tls))
+        self.address: Final = listen(self._server, address, tls)
 
     async def start(self) -> None:
         """Begins to take calls."""
@@ -257,16 +244,6 @@ class FeedServer:
             self._log.warning("a call was not let in", method=method, peer=context.peer(), problem=text)
         await context.abort(status, text, trailing(code))
 
-    def _listen(self, address: Address, tls: FeedTls | None) -> int:
-        try:
-            if tls is None:
-                return int(self._server.add_insecure_port(str(address)))
-            return int(self._server.add_secure_port(str(address), _credentials(tls)))
-        except RuntimeError as e:
-            raise CannotServe(
-                f"{address} cannot be listened on: is it in use, and do certificate and key belong together? ({e})"
-            ) from e
-
 
 def _since(request: Any) -> Position | None:
     if not request.HasField("since"):
@@ -281,14 +258,3 @@ def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], value: A
     """Has the loop call it; once the loop has ended nobody needs it any more."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call, value)
-
-
-def _credentials(tls: FeedTls) -> grpc.ServerCredentials:
-    try:
-        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-        ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
-    except OSError as e:
-        raise CannotServe(f"a certificate cannot be read: {e}") from e
-    if ca is None:
-        return grpc.ssl_server_credentials([pair])
-    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=True)

@@ -24,9 +24,10 @@ from sync.backoffice import front as fronts
 from sync.backoffice.auth import Identity, identify
 from sync.backoffice.contract import CALLS, CODE, FIELD, MOST_BYTES, SERVICE
 from sync.backoffice.desk import RemoteDesk
-from sync.backoffice.errors import CannotServe, DeskFailed, NotAuthenticated, Overloaded, Unreachable
-from sync.backoffice.front import BackOfficeFront, ServerTls
+from sync.backoffice.errors import DeskFailed, NotAuthenticated, Overloaded, Unreachable
+from sync.backoffice.front import BackOfficeFront
 from sync.backoffice.methods import METHODS
+from sync.listening import CannotServe, ServerTls
 from sync.store.db import Store, open_store
 from sync.store.errors import StoreLocked
 from sync.store.operators import Role

@@ -18,8 +18,8 @@ from sync.feed import eye
 from sync.feed.channel import FeedTarget
 from sync.feed.client import FeedSource
 from sync.feed.doors import LONGEST
-from sync.feed.errors import CannotServe
-from sync.feed.server import FeedTls, FeedTuning
+from sync.feed.server import FeedTuning
+from sync.listening import CannotServe, ServerTls
 from sync.sources import FailureKind
 from sync.store.db import Store
 from sync.store.operators import Role, add_operator, enable_operator, rotate_token
@@ -225,8 +225,8 @@ class Files:
     key: Path
     ca: Path
 
-    def tls(self, *, clients: bool) -> FeedTls:
-        return FeedTls(cert=self.cert, key=self.key, client_ca=self.ca if clients else None)
+    def tls(self, *, clients: bool) -> ServerTls:
+        return ServerTls(cert=self.cert, key=self.key, client_ca=self.ca if clients else None)
 
 
 @pytest.fixture
@@ -321,8 +321,8 @@ def test_what_cannot_be_served_is_told(shop: Shop, files: Files) -> None:
     with pytest.raises(CannotServe, match="--tls-cert"):
         Feed(shop.store, address=anywhere).start()
     with pytest.raises(CannotServe, match="cannot be read"):
-        Feed(shop.store, tls=FeedTls(cert=files.cert, key=files.key.with_name("none"))).start()
-    wrong = FeedTls(cert=files.ca, key=files.key)
+        Feed(shop.store, tls=ServerTls(cert=files.cert, key=files.key.with_name("none"))).start()
+    wrong = ServerTls(cert=files.ca, key=files.key)
     with pytest.raises(CannotServe, match="belong together"):
         Feed(shop.store, tls=wrong).start()
     with feeding(shop.store) as feed, pytest.raises(CannotServe, match="is it in use"):

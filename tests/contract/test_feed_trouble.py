@@ -21,8 +21,8 @@ from sidecar.address import Address
 from sync.feed import hub, spool
 from sync.feed.channel import SERVICE, FeedTarget
 from sync.feed.client import FeedSource
-from sync.feed.errors import CannotServe
 from sync.feed.protocol import Event, Heartbeat
+from sync.listening import CannotServe
 from sync.sources import FailureKind, Position
 from sync.store.db import open_store
 from tests.feeding import Ended, Feed, FeedUpstream, Held, Watch, called, feeding, follow, refused, target

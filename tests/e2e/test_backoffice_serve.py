@@ -18,6 +18,7 @@ from sidecar._gen.desking.entitlements.v1 import backoffice_pb2 as pb
 from sync.backoffice.contract import CALLS, SERVICE
 from sync.backoffice.desk import LocalDesk, RemoteDesk
 from sync.store.db import Store
+from tests import postgresql
 from tests.desks import ask
 from tests.serving import COMMAND, PATIENCE, ROOT, deskgate, environment, wait_for
 from tests.storing import TESTER, Shop
@@ -131,3 +132,27 @@ def test_what_cannot_be_served_is_told_without_a_trace(store: Store, flags: tupl
     assert done.returncode in (1, 2)
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["backoffice", "feed", "notices"])
+def test_the_password_of_a_store_is_not_in_the_log(tmp_path: Path, command: str) -> None:
+    """Whatever is started over a store in PostgreSQL says which one it is, and not how it is let in."""
+    url = postgresql.fresh().replace("postgres@", "postgres:s3cret@")
+    flags = {
+        "backoffice": ("serve", "--address=127.0.0.1:0"),
+        "feed": ("serve", "--address=127.0.0.1:0"),
+        "notices": ("run", "--smtp=127.0.0.1:1", "--from=desking@example.com", "--smtp-tls=none"),
+    }[command]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        line = [*COMMAND, command, *flags, f"--store={url}"]
+        process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdout=out, stderr=subprocess.STDOUT)
+    try:
+        event = Served(process, log).event("running" if command == "notices" else "serving")
+        assert event["store"] == url.replace(":s3cret", "")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        assert "s3cret" not in log.read_text()
+    finally:
+        process.kill()
+        process.wait()

@@ -192,10 +192,11 @@ def run(
     paths = [Path(name.strip()) for name in policies.split(",") if name.strip()]
     loaded = load_or_last_good(paths, None)
     planner = Planner(Book(loaded.policy_set), _offsets(offsets), _since(since))
-    runner = Runner(open_store(store), planner, Letters(templates), server, pace=pace)
+    opened = open_store(store)
+    runner = Runner(opened, planner, Letters(templates), server, pace=pace)
     configure(log_format=log_format, level="info")
     with _stopping(runner), _following(paths, loaded, planner):
-        _log.info("running", runner=runner.name, store=store, server=str(server.place))
+        _log.info("running", runner=runner.name, store=opened.name, server=str(server.place))
         if once:
             runner.once()
         else:
