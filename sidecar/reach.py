@@ -167,16 +167,19 @@ def _ways(
     def held() -> Position | None:
         return applier.held
 
+    def store_id() -> str:
+        return applier.held.store_id if applier.held else ""
+
     if settings.store_kind == storeurl.POSTGRESQL:
         url = settings.store
-        return None, StoreForward(url, clock.now), StoreFetch(url, held=held, unfollowed=unfollowed)
+        return None, StoreForward(url, clock.now, store_id), StoreFetch(url, held=held, unfollowed=unfollowed)
     from sync.feed.calls import FeedCalls
     from sync.opening import feed_target
 
     calls = FeedCalls(feed_target(settings.store, settings.source_options))
     return (
         calls,
-        FeedForward(calls, lambda: applier.held.store_id if applier.held else ""),
+        FeedForward(calls, store_id),
         FeedFetch(calls, held=held, unfollowed=unfollowed),
     )
 

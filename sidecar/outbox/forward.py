@@ -20,8 +20,8 @@ INVALID: Final = "INVALID"
 DENIED: Final = "DENIED"
 """Codes of refusals that are not the store's own: the statement makes no sense; the feed does not take it from us."""
 
-ELSEWHERE: Final = "HISTORY_WENT_BACK"
-"""The code of a feed server whose store is another one."""
+ELSEWHERE: Final = "ANOTHER_STORE"
+"""The code of a store that is not the one that the statement is meant for: it may come back."""
 
 
 class Unreachable(DeskgateError):
@@ -38,6 +38,10 @@ class Refusal(DeskgateError):
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
         self.code = code
+
+
+def _refused(code: str, why: str) -> Unreachable | Refusal:
+    return Unreachable(why) if code == ELSEWHERE else Refusal(code, why)
 
 
 class Forward(Protocol):
@@ -72,9 +76,7 @@ class FeedForward:
         except FeedUnreachable as e:
             raise Unreachable(e.problem) from e
         except FeedRefused as e:
-            if e.code == ELSEWHERE:
-                raise Unreachable(e.problem) from e
-            raise Refusal(e.code, e.problem) from e
+            raise _refused(e.code, e.problem) from e
         except FeedDenied as e:
             if e.known:
                 raise Refusal(DENIED, e.problem) from e
@@ -89,9 +91,11 @@ class FeedForward:
 class StoreForward:
     """To a store at a URL, whose own timeouts hold. Its library is imported when the first statement comes."""
 
-    def __init__(self, url: str, now: Callable[[], Instant]) -> None:
+    def __init__(self, url: str, now: Callable[[], Instant], store_id: Callable[[], str] = str) -> None:
+        """`store_id`: of the store that answers rest on, "" while it is not known. No other is written to."""
         self._url: Final = url
         self._now: Final = now
+        self._store_id: Final = store_id
         self._lock: Final = threading.Lock()
         self._store: Store | None = None
 
@@ -109,9 +113,10 @@ class StoreForward:
                 change_of(adjustment),
                 idempotency_key=adjustment.idempotency_key,
                 now=self._now(),
+                store_id=self._store_id(),
             )
         except Refused as e:
-            raise Refusal(e.code, str(e)) from e
+            raise _refused(e.code, str(e)) from e
         except InvalidRequest as e:
             raise Refusal(INVALID, str(e)) from e
         except StoreError as e:

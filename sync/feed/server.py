@@ -31,9 +31,8 @@ from sync.feed.unary import adjust, get, read_adjustment, read_get, read_watch
 from sync.feed.window import MOST_BYTES
 from sync.feed.wire import numbered, read_position
 from sync.listening import ServerTls, listen
-from sync.sources import FailureKind, Position, SyncFailed
+from sync.sources import Position
 from sync.store.db import Store
-from sync.store.errors import StoreUnavailable
 from sync.store.operators import Operator
 
 THREADS: Final = 8
@@ -171,21 +170,10 @@ class FeedServer:
     async def _adjust(self, data: bytes, context: Any) -> bytes:
         sidecar = (await self._let_in(context)).sidecar
         request = read_adjustment(sidecar, data)
-        self._refuse_other_store(context)
+        meant = str(dict(context.invocation_metadata() or ()).get(STORE, ""))
         now = time.time_ns() // 1000
-        answer: bytes = await self._work(lambda: adjust(self._store, sidecar, request, now))
+        answer: bytes = await self._work(lambda: adjust(self._store, sidecar, request, now, meant))
         return answer
-
-    def _refuse_other_store(self, context: Any) -> None:
-        """A statement that is meant for another store than the one behind this replica is not for us to take."""
-        meant = dict(context.invocation_metadata() or ()).get(STORE)
-        if meant is None:
-            return
-        if self.hub.head is None:
-            raise StoreUnavailable(f"which store this is is not known yet: {self.hub.problem or 'it was not seen yet'}")
-        if meant != self.hub.head.store_id:
-            problem = f"the statement is meant for store {meant}, behind this feed is {self.hub.head.store_id}"
-            raise SyncFailed(FailureKind.HISTORY_WENT_BACK, problem)
 
     async def _let_in(self, context: Any) -> Guest:
         """Who calls. What is known here does, so that a fleet can come back while the store is away; who is not known

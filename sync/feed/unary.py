@@ -64,8 +64,11 @@ def read_adjustment(sidecar: Operator, data: bytes) -> auth_pb.AdjustUsageReques
     return request
 
 
-def adjust(store: Store, sidecar: Operator, request: auth_pb.AdjustUsageRequest, now: Instant) -> bytes:
-    """Writes a statement, durably, under the sidecar's name. Raises InvalidRequest, Refused, StoreError."""
+def adjust(store: Store, sidecar: Operator, request: auth_pb.AdjustUsageRequest, now: Instant, store_id: str) -> bytes:
+    """Writes a statement, durably, under the sidecar's name, to the store of this id ("": whichever it is).
+
+    Raises InvalidRequest, Refused, StoreError.
+    """
     done = adjust_usage(
         store,
         request.tenant_id,
@@ -74,6 +77,7 @@ def adjust(store: Store, sidecar: Operator, request: auth_pb.AdjustUsageRequest,
         idempotency_key=request.idempotency_key,
         now=now,
         operator=f"sidecar:{sidecar.name}",
+        store_id=store_id,
     )
     answer = auth_pb.AdjustUsageResponse(units=done.units, seats=done.seats, revision=done.revision)
     return answer.SerializeToString()

@@ -20,6 +20,7 @@ from sync.store.names import sized_name, whole_text
 from sync.store.tenants import get_tenant, present
 
 MOST: Final = 2**53
+ANOTHER_STORE: Final = "ANOTHER_STORE"
 MOST_SEATS: Final = 1000
 """Seat changes that one call may carry."""
 
@@ -83,16 +84,19 @@ def adjust_usage(
     idempotency_key: str,
     now: Instant,
     operator: str = "desking",
+    store_id: str = "",
 ) -> Used:
     """States a change of what exists; durable when it returns. The same idempotency key with the same content is done
-    once, and answered as it was then.
+    once, and answered as it was then. `store_id`: of the store that it is meant for; "": whichever this is.
 
     Raises InvalidRequest, StoreError, or Refused: UNKNOWN_TENANT, USAGE_BELOW_ZERO, IDEMPOTENCY_CONFLICT (the key was
-    used with another content).
+    used with another content), ANOTHER_STORE.
     """
     sized_name("idempotency_key", idempotency_key)
     content = _digest(tenant_id, key, change)
     with store.writing(By(operator=operator, at=now, key=idempotency_key)) as writing:
+        if store_id:
+            _refuse_another(writing.conn, store_id)
         known = once.answered(writing.conn, idempotency_key, content)
         if known is not None:
             return Used(units=known["units"], seats=tuple(known["seats"]), revision=known["revision"])
@@ -101,6 +105,14 @@ def adjust_usage(
         used = usage_of(writing.conn, tenant_id, key, revision=writing.revision)
         once.remember(writing.conn, [(idempotency_key, content, asdict(used))], at=now, tenant_id=tenant_id)
     return used
+
+
+def _refuse_another(conn: Connection, meant: str) -> None:
+    found = conn.scalars(select(schema.store.c.store_id)).one()
+    if found != meant:
+        raise Refused(
+            ANOTHER_STORE, f"it is meant for store {meant}, and this is {found}: see where the sidecar's leads"
+        )
 
 
 def _digest(tenant_id: str, key: str, change: Change) -> str:

@@ -258,7 +258,7 @@ def test_a_statement_for_another_store_is_not_taken(shop: Shop, to: FeedTarget) 
     calls = FeedCalls(to)
     with pytest.raises(FeedRefused) as refused:
         calls.adjust(statement, 10.0, "another store")
-    assert refused.value.code == "HISTORY_WENT_BACK"
+    assert refused.value.code == "ANOTHER_STORE"
     with pytest.raises(Unreachable, match="another store"):
         FeedForward(calls, lambda: "another store")(statement.SerializeToString(), 10.0)
     assert FeedForward(calls, lambda: shop.store.status().store_id)(statement.SerializeToString(), 10.0).units == 5

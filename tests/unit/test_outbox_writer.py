@@ -179,6 +179,13 @@ def to_store(url: str) -> StoreForward:
     return StoreForward(url, lambda: NOW)
 
 
+def test_a_statement_for_another_store_waits_for_that_one(url: str) -> None:
+    with pytest.raises(Unreachable, match="another store"):
+        StoreForward(url, lambda: NOW, lambda: "another store")(request(delta=1), WAIT)
+    own = open_store(url).status().store_id
+    assert StoreForward(url, lambda: NOW, lambda: own)(request(absolute=4), WAIT).units == 4
+
+
 @pytest.mark.parametrize("change", [{"delta": 2}, {"absolute": 2}, {"seats": (("u1", True), ("u2", True))}])
 def test_a_store_answers_as_it_does_without_an_outbox(
     change: dict[str, Any], url: str, store: Store, to_store: StoreForward
