@@ -140,7 +140,7 @@ class FeedServer:
         number = 0
         self._watches.add(context)
         try:
-            async with aclosing(stream) as events:  # type: ignore[type-var]
+            async with aclosing(stream) as events:
                 async for event in events:
                     number += 1
                     message = numbered(number, event)

@@ -6,8 +6,9 @@ Each stream is a generator that goes on when its last event was taken: a slow wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -53,7 +54,7 @@ class Streams:
         self._spools: Final = Spools(store, hub, executor)
         self._catching_up: Final[dict[Position, asyncio.Future[Delta | Next]]] = {}
 
-    async def all(self, since: Position | None, *, whole: bool, still: Still) -> AsyncIterator[bytes]:
+    async def all(self, since: Position | None, *, whole: bool, still: Still) -> AsyncGenerator[bytes, None]:
         """Every tenant's records. Raises SyncFailed when the history that the watcher holds is not the store's,
         StoreError when the store cannot be read now, OSError when a snapshot cannot be kept.
         """
@@ -75,30 +76,17 @@ class Streams:
                 yield step.batch
                 at = since = step.position
             elif step is not Next.NOTHING:
-                async with self._spools.turn() as turn:
-                    async for beat in self._while(turn):
-                        yield beat
-                    while True:
-                        making = self._spools.spool()
-                        async for beat in self._while(making):
-                            yield beat
-                        spool = making.result()
-                        if _leads_on(since, spool.position, anew=whole):
-                            break
-                        await self._refuse_other_history(since)
-                        self._spools.forget(making)
-                    self._on_snapshot()
-                    for batch in spool.batches():
-                        still()
-                        yield batch
-                at = since = spool.position
+                async with aclosing(self._whole(since, anew=whole, still=still)) as events:
+                    async for event, reached in events:
+                        yield event
+                        at = since = reached
                 whole = False
             elif told or at != hub.head:
                 await hub.news(news, due - elapsed())
             else:
                 told, due = True, 0.0
 
-    async def some(self, only: Collection[str], since: Position | None, *, still: Still) -> AsyncIterator[bytes]:
+    async def some(self, only: Collection[str], since: Position | None, *, still: Still) -> AsyncGenerator[bytes, None]:
         """The records of some tenants, and of those whose services they share. It begins with all of them.
 
         Raises as `all` does.
@@ -129,6 +117,29 @@ class Streams:
                 await hub.news(news, due - elapsed())
             else:
                 told, due = True, 0.0
+
+    async def _whole(
+        self, since: Position | None, *, anew: bool, still: Still
+    ) -> AsyncGenerator[tuple[bytes, Position | None], None]:
+        """A snapshot that leads on from `since`, and heartbeats until there is one and a turn to send it; each event
+        with where the watcher then is. `anew`: one who doubts what it holds may be sent the same again.
+        """
+        async with self._spools.turn() as turn:
+            async for beat in self._while(turn):
+                yield beat, since
+            while True:
+                making = self._spools.spool()
+                async for beat in self._while(making):
+                    yield beat, since
+                spool = making.result()
+                if _leads_on(since, spool.position, anew=anew):
+                    break
+                await self._refuse_other_history(since)
+                self._spools.forget(making)
+            self._on_snapshot()
+            for batch in spool.batches():
+                still()
+                yield batch, spool.position
 
     async def _begun(self, since: Position | None) -> AsyncIterator[bytes]:
         """The first word, and others until the store was seen. Raises SyncFailed, StoreError."""
