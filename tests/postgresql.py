@@ -72,8 +72,17 @@ def empty(*, like: str = "template0") -> str:
     return name
 
 
-def let_go(name: str) -> None:
-    """Ends all connections to a database: only then it can be copied."""
+def backup(name: str) -> str:
+    """The name of a copy of a database, which nobody can be in meanwhile, nor come back to."""
+    _shut(name)
+    try:
+        return empty(like=name)
+    finally:
+        do(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def _shut(name: str) -> None:
+    do(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
@@ -90,8 +99,7 @@ def _template(fill: Fill | None) -> str:
     if fill is not None:
         fill(store)
     _made.remove(name)
-    do(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
+    _shut(name)
     return name
 
 

@@ -299,8 +299,7 @@ class PostgresUpstream(_OfRows):
         self.network.restore()
 
     def remember(self) -> object:
-        postgresql.let_go(self.name)
-        return postgresql.empty(like=self.name)
+        return postgresql.backup(self.name)
 
     def go_back(self, to: object) -> None:
         postgresql.replace(self.name, str(to))

@@ -83,8 +83,7 @@ def test_a_store_that_is_away_is_told_of_without_the_password_too(place: Place, 
 
 
 def test_a_store_set_back_is_alarmed_and_taken_over_once_that_is_meant(place: Place, network: Network) -> None:
-    postgresql.let_go(network.name)
-    backup = postgresql.empty(like=network.name)
+    backup = postgresql.backup(network.name)
     with place.serve(store=network.url) as sidecar:
         revision = told_by("tenant", "block", "acme", "fraud", "--store", network.direct)["revision"]
         sidecar.wait(lambda: asked(sidecar) == "TENANT_SUSPENDED")
