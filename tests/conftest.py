@@ -13,6 +13,12 @@ import structlog
 from tests import postgresql, storing
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_compiled_once() -> Iterator[None]:
+    with storing.one_dialect():
+        yield
+
+
 @pytest.fixture(scope="module", params=storing.PLACES)
 def each_place(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where a module's stores are made."""

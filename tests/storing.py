@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, create_engine, select, text
 
 from sidecar import records
 from sidecar.core.calendar import parse_instant
 from sidecar.core.model import FOREVER, Instant, Limit, Period, Record
-from sync.store import schema
+from sync.store import schema, sqliteplace
 from sync.store.audit import By
 from sync.store.catalogue import create_product
 from sync.store.db import BUSY_TIMEOUT, Store, open_store
@@ -95,6 +95,23 @@ def empty_store(fill: Fill | None = None) -> bytes:
         if fill is not None:
             fill(store)
         return path.read_bytes()
+
+
+@contextmanager
+def one_dialect() -> Iterator[None]:
+    """Meanwhile all files that are opened share what was compiled for any of them, which each would do anew."""
+    make, shared = sqliteplace._engine, create_engine("sqlite://")
+    shared.connect().close()  # a dialect is ready once it has seen a connection
+
+    def sharing(path: Path, busy_timeout: float, mode: str) -> Engine:
+        engine = make(path, busy_timeout, mode)
+        engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache
+        return engine
+
+    sqliteplace._engine = sharing
+    yield
+    sqliteplace._engine = make
+    shared.dispose()
 
 
 def again(store: Store, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:

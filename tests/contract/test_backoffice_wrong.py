@@ -55,18 +55,10 @@ class Undoing:
 
 
 class Outcomes:
-    """A furnished store for each call that is done, and what came of each."""
+    """A furnished store, and what came of each call."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fresh()
-
-    def _fresh(self) -> None:
-        for sign in ("-wal", "-shm"):
-            Path(f"{self._path}{sign}").unlink(missing_ok=True)
-        self.store: Store = open_store(stored(self._path, furnished))
-        if self.store.file is None:
-            self.store = Store(Undoing(self.store.place))
+        self.store = Store(Undoing(open_store(stored(path, furnished)).place))
         self.desk = Here(self.store, Role.ADMIN)
         self.before = marks(self.store)
 
@@ -78,8 +70,6 @@ class Outcomes:
         except (Refused, InvalidRequest) as e:
             error = e
         else:
-            if marks(self.store) != self.before:
-                self._fresh()
             return None
         assert marks(self.store) == self.before, f"{error}, and yet something was changed"
         return error
