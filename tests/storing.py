@@ -150,6 +150,13 @@ class Shop:
     def __init__(self, path: Path, fill: Fill | None = None) -> None:
         self.store: Store = open_store(stored(path, fill))
 
+    @classmethod
+    def at(cls, store: Store) -> Shop:
+        """The back office at a store that is there."""
+        shop = cls.__new__(cls)
+        shop.store = store
+        return shop
+
     def product(self, document: Mapping[str, Any]) -> None:
         with self.store.writing(TESTER) as writing:
             create_product(writing, product_of(document), now=at(START))
@@ -229,3 +236,8 @@ on_every_database = pytest.mark.usefixtures("each_place")
 """For a module, or a test: it runs once for each of PLACES."""
 on_sqlite = pytest.mark.parametrize("each_place", ["sqlite"], indirect=True)
 """It runs in a file only: it is about the file."""
+
+
+def filling(work: Callable[[Shop], None]) -> Fill:
+    """What fills a store as this does at a shop. One store is filled for all tests: each has a copy."""
+    return lambda store: work(Shop.at(store))

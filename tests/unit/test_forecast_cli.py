@@ -25,7 +25,7 @@ from sync.forecast.events import Event, Kind
 from sync.store.blocks import block_tenant
 from sync.store.bulk import seed_many
 from tests.shipped import POLICIES
-from tests.storing import TESTER, Shop, months, on_every_database, per_unit, until
+from tests.storing import TESTER, Shop, filling, months, on_every_database, per_unit, until
 
 pytestmark = on_every_database
 
@@ -36,10 +36,9 @@ Run = Callable[..., Result]
 FORMULA = "=cmd|' /C calc'!A0"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+@filling
+def filled(shop: Shop) -> None:
     """A store in which one of most things comes about in March 2026."""
-    shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("desk", "fixed_desk"))
     shop.product(per_unit("room", "meeting_room"))
     shop.tenant("acme")
@@ -53,7 +52,11 @@ def shop(tmp_path: Path) -> Shop:
     shop.tenant(FORMULA)
     with shop.store.writing(TESTER) as writing:
         block_tenant(writing, FORMULA, "-1+1", starts_at=at("2026-03-20"))
-    return shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store.db", filled)
 
 
 @pytest.fixture

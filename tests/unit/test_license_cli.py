@@ -19,11 +19,10 @@ from sync.license import LAST_SERIAL, verify
 from sync.licensekeys import load_private, load_public
 from sync.store import audit, schema
 from sync.store.audit import Sought, entries
-from sync.store.db import Store
 from sync.store.licenses import Asked, issue, preview
 from sync.store.tenants import archive_tenant
 from tests.licensing import DAY, ISSUED, key, license_of, record, token, trusted, write_keys
-from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+from tests.storing import TESTER, Shop, at, filling, months, on_every_database, per_unit, refused
 
 Run = Callable[..., Result]
 
@@ -40,10 +39,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def filled(store: Store) -> None:
+@filling
+def filled(shop: Shop) -> None:
     """Acme has desks and a child that shares them, and one that has its own; globex has nothing."""
-    shop = object.__new__(Shop)
-    shop.store = store
     shop.product(per_unit("desk", "fixed_desk"))
     for tenant, parent in (("acme", None), ("labs", "acme"), ("shop", "acme"), ("old", "acme"), ("globex", None)):
         shop.tenant(tenant, parent_id=parent, zone="Europe/Zurich")

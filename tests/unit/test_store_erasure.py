@@ -23,7 +23,7 @@ from sync.store.tenants import LONGEST_RETENTION, RETENTION_DAYS, archive_tenant
 from sync.store.usage import Absolute, Delta, SeatChange, Seats, adjust_usage
 from tests.changing import Left, change, entries, movements, plan, terms, verdict
 from tests.desks import ask
-from tests.storing import START, Shop, at, everything, months, on_every_database, on_sqlite, per_unit, refused
+from tests.storing import START, Shop, at, everything, filling, months, on_every_database, on_sqlite, per_unit, refused
 
 pytestmark = on_every_database
 
@@ -32,16 +32,19 @@ PERSONAL = ("Ada", "lovelace", "Analytical", "zh-CN")
 """What stands in the fixture's texts, and must stand nowhere in the file in the end."""
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+@filling
+def filled(shop: Shop) -> None:
     """`acme`, with everything that a tenant can have, archived for thirty days; `globex`, with the same, in use."""
-    shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
     plan(shop, "loose", basis="money", allowed_balance=-50 * MICROS)
     for tenant_id in ("acme", "globex"):
         furnish(shop, tenant_id)
     change(shop, archive_tenant, "acme", now=ENDED, retention_days=30)
-    return shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store.db", filled)
 
 
 def furnish(shop: Shop, tenant_id: str) -> None:

@@ -27,24 +27,27 @@ from sync.store.plans import (
 from sync.store.products import product_of
 from sync.store.tenants import archive_tenant, move_tenant
 from tests.changing import Left, change, entries, plan, terms
-from tests.storing import START, Shop, at, months, on_every_database, per_unit, refused, until
+from tests.storing import START, Shop, at, filling, months, on_every_database, per_unit, refused, until
 
 pytestmark = on_every_database
 
 FIRST, SECOND, THIRD = "2026-02-01", "2026-03-01", "2026-04-01"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+@filling
+def filled(shop: Shop) -> None:
     """A parent, a child and a tenant apart from them; the plan `team` gives ten desks and two rooms."""
-    shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
     shop.product(per_unit("room", "meeting_room"))
     shop.tenant("parent")
     shop.tenant("child", parent_id="parent")
     shop.tenant("apart")
     plan(shop, "team", {"fd": 10, "room": 2})
-    return shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store.db", filled)
 
 
 def assign(shop: Shop, tenant_id: str, plan_id: str, when: str = FIRST) -> Left:

@@ -13,21 +13,24 @@ from sync.store import blocks, seeking, tenants
 from sync.store.erasure import erase_tenant
 from sync.store.tenants import NewTenant
 from tests import changing
-from tests.storing import TESTER, Shop, at, months, on_every_database, per_unit, refused
+from tests.storing import TESTER, Shop, at, filling, months, on_every_database, per_unit, refused
 
 pytestmark = on_every_database
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+@filling
+def filled(shop: Shop) -> None:
     """A parent with ten desks, a child below it and a grandchild, neither with orders."""
-    shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
     shop.tenant("parent", edition="basic")
     shop.tenant("child", parent_id="parent")
     shop.tenant("grandchild", parent_id="child")
     shop.new("parent", {"fd": 10}, "2026-01-01", months(12))
-    return shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store.db", filled)
 
 
 def change(shop: Shop, function: str, /, *args: Any, **kwargs: Any) -> set[str]:

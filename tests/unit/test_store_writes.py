@@ -43,7 +43,7 @@ from sync.store.products import product_of
 from sync.store.tenants import NewTenant
 from sync.store.usage import Absolute
 from tests.changing import change, entries, plan, terms, verdict
-from tests.storing import START, TESTER, Shop, at, months, on_every_database, per_unit, until
+from tests.storing import START, TESTER, Shop, at, filling, months, on_every_database, per_unit, until
 
 pytestmark = on_every_database
 
@@ -316,10 +316,9 @@ WRITES: dict[str, Write] = {
 }
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+@filling
+def filled(shop: Shop) -> None:
     """`acme` has an order, an account that owes, a plan, a block, usage, a notice that failed; `gone` is archived."""
-    shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
     for tenant_id in ("acme", "fresh", "gone"):
         shop.tenant(tenant_id)
@@ -342,7 +341,11 @@ def shop(tmp_path: Path) -> Shop:
     with shop.store.writing(TESTER) as writing:
         notices.queue(writing, "acme", "provisioned", {"order_id": 1}, dedupe="d", now=at(START))
         writing.conn.execute(update(schema.notice).values(state="failed"))
-    return shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store.db", filled)
 
 
 def functions() -> Iterator[str]:
