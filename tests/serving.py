@@ -53,8 +53,8 @@ def wait_for(condition: Callable[[], Any], what: object = "", seconds: float = P
 
 
 def environment() -> dict[str, str]:
-    """This process' environment, without settings of whoever runs the tests."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("DESKGATE_")}
+    """This process' environment, without settings of whoever runs the tests, or of the tests themselves."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("DESKGATE_", "GRPC_"))}
 
 
 def deskgate(*args: object, command: Sequence[str] = COMMAND) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,6 @@ from sync.feed.doors import LONGEST
 from sync.feed.server import FeedTuning
 from sync.listening import CannotServe, ServerTls
 from sync.sources import FailureKind
-from sync.store.db import Store
 from sync.store.operators import Role, add_operator, enable_operator, rotate_token
 from tests.feeding import (
     Ended,
@@ -39,15 +38,14 @@ from tests.feeding import (
     target,
 )
 from tests.serving import wait_for
-from tests.storing import START, TESTER, Shop, at, on_every_database, on_sqlite
+from tests.storing import START, TESTER, Shop, at, filling, on_every_database, on_sqlite
 
 pytestmark = on_every_database
 
 
-def fill(store: Store) -> None:
+@filling
+def fill(shop: Shop) -> None:
     """Three tenants."""
-    shop = Shop.__new__(Shop)
-    shop.store = store
     for tenant_id in ("a", "b", "c"):
         shop.tenant(tenant_id)
 

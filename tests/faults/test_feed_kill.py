@@ -90,8 +90,7 @@ class World:
         stack.callback(self.postgres.end)
         self.url = self.postgres.create("deskgate")
         self.store = open_store(self.url, create=True)
-        shop = Shop.__new__(Shop)
-        shop.store = self.store
+        shop = Shop.at(self.store)
         shop.product(per_unit("desk", "fixed_desk"))
         for tenant_id in ("counted", "stated"):
             shop.tenant(tenant_id)
