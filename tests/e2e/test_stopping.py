@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sidecar._gen.desking.entitlements.v1 import authorization_pb2 as pb
 from sidecar.client.calls import OPTIONS
+from sidecar.serving.fronts.grpcio import REFLECTED
 from sidecar.serving.service import SERVICE
 from tests.serving import Place, RunningSidecar
 
@@ -106,8 +107,11 @@ def test_idle_reflection_streams_hold_up_neither_explanations_nor_the_end(place:
             idle.wait(60)
 
         stub = reflection_pb2_grpc.ServerReflectionStub(sidecar.channel)
-        streams = [stub.ServerReflectionInfo(requests()) for _ in range(6)]
-        sidecar.wait(lambda: next(streams[0]).list_services_response.service)
+        streams = []
+        for number in range(REFLECTED + 2):
+            streams.append(stub.ServerReflectionInfo(requests()))
+            if number < REFLECTED:  # further ones wait
+                assert next(streams[number]).list_services_response.service
         assert sidecar.call("Explain", pb.ExplainRequest(check=QUESTION))[0] == "OK"
         began = time.monotonic()
         assert sidecar.stop() == 0
