@@ -450,7 +450,7 @@ def test_stopping_is_prompt_while_the_store_is_away_and_nothing_secret_is_logged
 
 
 @needs(Ability.BE_AWAY, Ability.GO_BACK)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_happens_only_what_was_committed_is_served_and_it_never_goes_back(
     sidecar: Sidecar, upstream: Upstream, seed: int
 ) -> None:

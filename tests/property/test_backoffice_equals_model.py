@@ -20,7 +20,7 @@ from tests.model import bench, real
 from tests.model.bench import Difference
 from tests.model.state import Plain
 
-SEQUENCES = {"sqlite": 60, "postgresql": 12}
+SEQUENCES = {"sqlite": 90, "postgresql": 24}
 SOAKED = {"sqlite": 6_000, "postgresql": 600}
 """How many by where the store is kept: a server takes longer over each transaction."""
 STEPS = 25

@@ -252,7 +252,7 @@ def check_step(shop: Shop, before: dict[str, Record], revision: int) -> dict[str
     return after
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(5))
 def test_records_written_step_by_step_are_those_of_the_rows(tmp_path: Path, seed: int) -> None:
     shop = Shop(tmp_path / "store.db")
     shop.product(per_unit("fd", "fixed_desk"))
